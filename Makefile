@@ -1,0 +1,59 @@
+# The commands of the project; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOLDERS := pipeline transforms detectors io schemas
+SHELL := /bin/bash
+# One thread a process in numeric libraries: the parallelism is Beam's and pytest's.
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-pure lint format bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/installed: setup.py requirements/lock.txt requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "eddyline needs Python 3.11 or newer; this is $$($(PYTHON) --version)." \
+	       "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing the locked dependencies into $(VENV) (about 1.4 GB, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/lock.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@mkdir -p .types/eddyline
+	@for f in $(FOLDERS); do ln -sfn ../../$$f .types/eddyline/$$f; done
+	@touch $@
+
+install: $(VENV)/installed ## .venv with the locked dependencies and eddyline itself
+
+demo: install ## simulate a fleet, run the real job on it, tell what it found
+	@$(BIN)/eddyline demo
+
+test: install ## the whole suite
+	@$(BIN)/pytest -n 2 --dist worksteal
+
+test-pure: install ## the tests without Beam jobs and servers: seconds
+	@$(BIN)/pytest -n 2 -m "not job"
+
+lint: install ## ruff (lint, format) and pyright strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright --warnings
+
+format: install ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install ## readings a second of the full job, beside two yardsticks
+	@$(BIN)/python -m benchmarks.throughput
+
+lock: install ## renew requirements/*.txt
+	@$(BIN)/uv pip compile setup.py --extra dev --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-emit-index-url --no-header -q -o requirements/lock.txt
+	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements/uv.txt
+
+clean: ## remove what make made
+	rm -rf $(VENV) .types demo .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Connectors: sources, the lake, the simulator. Heavy clients are imported where needed."""

@@ -1,0 +1,1 @@
+"""The job: settings, wiring, the command line."""

@@ -1,0 +1,1 @@
+"""One verb a file: the pure logic and, beside it, the thin transform that wires it."""
