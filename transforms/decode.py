@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.typehints.decorators import IOTypeHints
 from apache_beam.utils.timestamp import Timestamp
 from msgspec import UNSET
 
@@ -159,7 +160,7 @@ class Decode(beam.PTransform):
     Guarantee: see `Decoder`. A batch of readings is stamped with its earliest event time, a batch
     of dead letters keeps its messages' time. Empty batches do not leave.
 
-    Counters: `readings_decoded`, `dead_letters`, `dead_letter_<reason>`, `filtered`,
+    Counters: `messages`, `readings_decoded`, `dead_letters`, `dead_letter_<reason>`, `filtered`,
     `filtered_<rule>`.
     """
 
@@ -173,11 +174,16 @@ class Decode(beam.PTransform):
         if self.max_bytes < 1:
             raise ValueError(f"max_bytes must be at least 1, not {self.max_bytes}")
 
+    def default_type_hints(self) -> IOTypeHints:
+        """Give none: Beam has no form for several outputs and would warn of ours."""
+        return IOTypeHints.empty()
+
     def expand(self, messages: beam.PCollection[pa.RecordBatch]) -> Decoded:
         """Wire it."""
-        outputs: Any = messages | "Decode batch" >> beam.ParDo(
-            DecodeBatch(self.contract, self.rules, self.bounds, self.max_bytes)
-        ).with_outputs("dead_letters", main="readings").with_output_types(pa.RecordBatch)
+        decode = DecodeBatch(self.contract, self.rules, self.bounds, self.max_bytes)
+        outputs: Any = messages | "Decode batch" >> beam.ParDo(decode).with_output_types(
+            pa.RecordBatch, dead_letters=pa.RecordBatch
+        ).with_outputs("dead_letters", main="readings")
         return Decoded(outputs.readings, outputs.dead_letters)
 
 
@@ -197,6 +203,7 @@ class DecodeBatch(beam.DoFn):
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         """Decode one batch."""
         decoded = self.decoder.decode(batch)
+        count("messages", batch.num_rows)
         self._count(decoded)
         if decoded.readings.num_rows:
             yield TimestampedValue(decoded.readings, earliest(decoded.readings, "event_time"))

@@ -1,0 +1,115 @@
+"""Settings: everything a run can be told, checked once, then frozen."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from eddyline.transforms.relevance import DropRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a run; each is an option of `eddyline run` and a key of `--settings FILE`.
+
+    A field's `Meta` is its one description: what `--help` prints and what `settings_of` checks.
+    """
+
+    source: Annotated[
+        str,
+        Meta(description="Files to read (path or glob; local, s3://, gs://), or pubsub:NAME."),
+    ] = ""
+    schema: Annotated[
+        str, Meta(description="Schema file with the channels, or the name of a shipped one.")
+    ] = "room"
+    lake: Annotated[
+        str, Meta(min_length=1, description="Where the lake is: a folder, s3:// or gs://.")
+    ] = "lake"
+    devices: Annotated[
+        str, Meta(description="Device registry (.csv, .jsonl, .yaml); read again when it changes.")
+    ] = ""
+    registry_refresh: Annotated[
+        float, Meta(ge=0, description="Seconds between two looks at the registry.")
+    ] = 60.0
+    detector: Annotated[str, Meta(description="The model of each device.")] = "half_space_trees"
+    detector_options: Annotated[
+        dict[str, Any], Meta(description="Settings of the detector, such as its threshold.")
+    ] = field(default_factory=dict[str, Any])
+    drop: Annotated[
+        tuple[DropRule, ...], Meta(description="Rules that drop readings: rule, device, type.")
+    ] = ()
+    batch: Annotated[int, Meta(ge=1, description="Messages gathered into one batch.")] = 500
+    shards: Annotated[
+        int, Meta(ge=1, description="Shards of the fleet; fixed for a running job's state.")
+    ] = 16
+    disorder: Annotated[
+        float, Meta(ge=0, description="Seconds a device's readings may come out of order.")
+    ] = 10.0
+    remember: Annotated[
+        int, Meta(ge=1, description="Last readings a device remembers against duplicates.")
+    ] = 64
+    allowed_lateness: Annotated[
+        int, Meta(ge=0, description="Seconds for which late readings revise their minute.")
+    ] = 3600
+    early: Annotated[
+        int, Meta(ge=0, description="Seconds until an open minute is told early; 0 for never.")
+    ] = 0
+    earliest: Annotated[
+        datetime, Meta(tz=True, description="Event times before it are dead letters.")
+    ] = datetime(1990, 1, 1, tzinfo=UTC)
+    future: Annotated[
+        float, Meta(ge=0, description="Seconds an event time may be ahead of its arrival.")
+    ] = 600.0
+    max_bytes: Annotated[
+        int, Meta(ge=1, description="Largest payload, before and after decompression.")
+    ] = 2**20
+    lake_shards: Annotated[int, Meta(ge=1, description="Writers of each table of the lake.")] = 2
+    flush_seconds: Annotated[
+        float, Meta(gt=0, description="Longest wait of a row for its file, when streaming.")
+    ] = 4.0
+    raw: Annotated[bool, Meta(description="Keep the messages as they came, for replay.")] = True
+
+
+def settings_of(given: Mapping[str, Any], file: str = "") -> Settings:
+    """Settings from given values over those of a YAML file over the defaults.
+
+    Raises:
+        ValueError: A key is unknown or a value wrong; the message begins with the option's name.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> settings_of({"source": "in.jsonl", "shards": "8"}).shards
+        8
+        >>> settings_of({"shards": 0})
+        Traceback (most recent call last):
+        ValueError: --shards: Expected `int` >= 1
+        >>> settings_of({"sourec": "in.jsonl"})
+        Traceback (most recent call last):
+        ValueError: no setting 'sourec'; there are: allowed_lateness, batch, ...
+    """
+    merged = {**(_read(file) if file else {}), **given}
+    known = {f.name for f in fields(Settings)}
+    if unknown := sorted(set(merged) - known):
+        raise ValueError(f"no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+    try:
+        return msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        words, _, path = str(error).partition(" - at ")
+        name = re.sub(r"^`\$\.|`$", "", path).replace("_", "-")
+        raise ValueError(f"--{name}: {words}") from error
+
+
+def _read(file: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: settings as `name: value` expected")
+    return {str(key).replace("-", "_"): value for key, value in content.items()}
