@@ -18,6 +18,10 @@ RecordName = Literal["message", "reading", "minute", "anomaly", "dead_letter", "
 FieldType = Literal["string", "bytes", "long", "double", "boolean", "timestamp", "strings", "map"]
 
 RECORD_NAMES: tuple[RecordName, ...] = get_args(RecordName)
+PARTITION = "event_date"
+"""The column that the lake derives from a table's time and partitions by."""
+SENT_FIELDS = ("device_id", "event_time", "message_id", "firmware")
+"""The standard fields that a device sends; eddyline fills in the others."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +109,17 @@ def contract_of(file: ChannelFile) -> Contract:
     """The contract for channels that were read already.
 
     Raises:
-        ValueError: A channel's columns would collide with another column.
+        ValueError: A channel's columns would collide with another column, or a name under which a
+            field is sent could mean two fields.
     """
     contract = Contract(file.name, file.channels, tuple(sorted(file.aliases.items())))
+    if idle := sorted(set(file.aliases) - set(SENT_FIELDS)):
+        raise ValueError(f"aliases of a field that no device sends: {', '.join(idle)}")
+    sent = [name for field in SENT_FIELDS for name in contract.names_of(field)]
+    if twice := sorted({name for name in sent if sent.count(name) > 1}):
+        raise ValueError(f"an alias takes the name of another field: {', '.join(twice)}")
     for name in ("reading", "minute"):
-        names = [field.name for field in contract.record(name).fields]
+        names = [PARTITION, *(field.name for field in contract.record(name).fields)]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"a channel takes the name of another column: {', '.join(twice)}")
     return contract

@@ -1,0 +1,1 @@
+"""Measurements of the whole thing: how fast it is, and how well it detects."""

@@ -1,0 +1,67 @@
+"""Progress of a bounded run in this process, on standard error while it runs."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+STEPS = (("messages", "decoded messages"), ("readings", "scored readings"))
+
+
+@contextmanager
+def progress(
+    counts: Callable[[], dict[str, int]], total: int | None = None, console: Console | None = None
+) -> Generator[None]:
+    """Show how far the job is, from its counters, until the block ends.
+
+    On a terminal there is a bar a step, elsewhere a line every ten seconds for the log.
+
+    Args:
+        counts: Reads the counters.
+        total: How many messages there will be, if that is known.
+        console: Where; standard error by default.
+    """
+    console = console or Console(stderr=True)
+    done = Event()
+    show = _bars if console.is_terminal else _lines
+    thread = Thread(target=show, args=(counts, total, console, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _bars(
+    counts: Callable[[], dict[str, int]], total: int | None, console: Console, done: Event
+) -> None:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        TextColumn("{task.completed:>11,.0f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks = {name: bars.add_task(words, total=total) for name, words in STEPS}
+        running = True
+        while running:
+            running = not done.wait(0.2)
+            now = counts()
+            for name, task in tasks.items():
+                bars.update(task, completed=now.get(name, 0))
+        for name, task in tasks.items():
+            bars.update(task, total=counts().get(name, 0))
+
+
+def _lines(
+    counts: Callable[[], dict[str, int]], total: int | None, console: Console, done: Event
+) -> None:
+    of = f" of {total:,}" if total else ""
+    while not done.wait(10):
+        now = counts()
+        said = f"{now.get('messages', 0):,}{of} messages decoded"
+        console.print(f"… {said}, {now.get('readings', 0):,} readings scored", highlight=False)

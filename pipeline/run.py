@@ -1,0 +1,105 @@
+"""Run: the job from a source to its end, and what came out of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    PipelineOptions,
+    StandardOptions,
+    TestOptions,
+)
+from apache_beam.runners.runner import PipelineResult
+
+from eddyline.io.files import matching_files
+from eddyline.io.lake.commit import Durability
+from eddyline.io.lake.write import create_tables
+from eddyline.pipeline import job
+from eddyline.pipeline.settings import Settings
+from eddyline.transforms.counts import NAMESPACE, TALLY
+
+Read = Callable[[beam.Pipeline, Settings], job.Batches]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Args:
+        state: Beam's word, such as DONE or FAILED; RUNNING where the engine goes on without us.
+        counts: The job's counters.
+        seconds: From the start to the end.
+    """
+
+    state: str
+    counts: dict[str, int]
+    seconds: float
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is done, or goes on."""
+        return self.state in ("DONE", "RUNNING", "UNKNOWN")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is wired and checked, and has touched nothing yet but the tables' places."""
+
+    pipeline: beam.Pipeline
+    offline: bool
+
+    def run(self) -> Ended:
+        """Run it until its source ends, or hand it to the engine."""
+        start = time.monotonic()
+        TALLY.clear()
+        result = self.pipeline.run()
+        if self.offline:
+            return Ended("UNKNOWN", {}, time.monotonic() - start)
+        state = str(result.wait_until_finish() or result.state)
+        return Ended(state, _counts(result), time.monotonic() - start)
+
+
+def prepare(settings: Settings, options: PipelineOptions, read: Read = job.read) -> Prepared:
+    """Check the settings against the world and wire the job.
+
+    Args:
+        settings: What to run.
+        options: Beam's options; the runner should be named.
+        read: Gives the batches of messages; the settings' source by default.
+
+    Raises:
+        FileNotFoundError: No file matches the source, or there is no such schema file.
+        ValueError: A setting or schema is wrong.
+    """
+    standard = options.view_as(StandardOptions)
+    streaming = bool(standard.streaming) or settings.source.startswith("pubsub:")
+    standard.streaming = streaming
+    offline = bool(options.view_as(TestOptions).dry_run)
+    if read is job.read and not streaming and not offline:
+        matching_files(settings.source)
+    pipeline = beam.Pipeline(options=options)
+    outputs = job.build(read(pipeline, settings), settings, streaming=streaming)
+    job.write(outputs, settings, streaming=streaming, durability=durability(standard.runner))
+    if not offline:
+        create_tables(settings.lake, job.lake_tables(settings))
+    return Prepared(pipeline, offline)
+
+
+def durability(runner: str | None) -> Durability:
+    """When a number in state is safe: with a checkpoint on Flink, elsewhere with its bundle.
+
+    Example:
+        >>> durability("FlinkRunner"), durability("FnApiRunner")
+        ('checkpoint', 'bundle')
+    """
+    return "checkpoint" if runner and "flink" in runner.lower() else "bundle"
+
+
+def _counts(result: PipelineResult) -> dict[str, int]:
+    counters = result.metrics().query()["counters"]
+    return {
+        counter.key.metric.name: counter.committed
+        for counter in counters
+        if counter.key.metric.namespace == NAMESPACE
+    }
