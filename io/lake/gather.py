@@ -1,0 +1,117 @@
+"""Gather: collects batches in state and writes them as files of a useful size."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder, VarIntCoder
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import (
+    BagStateSpec,
+    ReadModifyWriteStateSpec,
+    TimerSpec,
+    on_timer,
+)
+from apache_beam.transforms.window import GlobalWindow
+
+from eddyline.io.lake import arrow_ipc
+from eddyline.io.lake.tables import Target, conform
+
+
+class Gather(beam.DoFn):
+    """Writes what gathered for a (table, shard) when it is large or old enough, or all there is.
+
+    Keyed by `table/shard`, in the global window, elements `(key, Arrow IPC stream)`; emits
+    `(table, encoded DataFile)`. Every row leaves in exactly one emitted file of a bundle that
+    succeeded: the bag is cleared in the bundle that emits. A bundle that is repeated writes new
+    files under new names; those of the failed attempt stay behind, never emitted, never committed.
+
+    Args:
+        lake: Where.
+        targets: By name.
+        streaming: Whether a processing-time timer writes while the job runs. A bounded run has
+            none: it writes by size and at the end.
+        flush_seconds: The longest a row waits.
+        flush_bytes: Bytes of Arrow data that are enough for a file.
+        clock: Seconds since the epoch, for the timer and the files' modification time.
+    """
+
+    # No other stateful step of a job may use these names: FnApiRunner fuses steps and hands one
+    # step's timers to the other's callback of the same name (seen with Beam 2.77: rows were lost).
+    BATCHES = BagStateSpec("gather_batches", BytesCoder())
+    SIZE = ReadModifyWriteStateSpec("gather_bytes", VarIntCoder())
+    SOON = TimerSpec("gather_soon", TimeDomain.REAL_TIME)
+    END = TimerSpec("gather_end", TimeDomain.WATERMARK)
+
+    def __init__(
+        self,
+        lake: str,
+        targets: Mapping[str, Target],
+        streaming: bool,
+        flush_seconds: float,
+        flush_bytes: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._lake = lake
+        self._targets = dict(targets)
+        self._streaming = streaming
+        self._flush_seconds = flush_seconds
+        self._flush_bytes = flush_bytes
+        self._clock = clock
+        self._files = Metrics.counter("lake", "files_written")
+
+    def process(
+        self,
+        element: tuple[str, bytes],
+        batches: Any = beam.DoFn.StateParam(BATCHES),
+        size: Any = beam.DoFn.StateParam(SIZE),
+        soon: Any = beam.DoFn.TimerParam(SOON),
+        end: Any = beam.DoFn.TimerParam(END),
+    ) -> Iterator[tuple[str, bytes]]:
+        """Keep a batch; write when there is enough."""
+        key, batch = element
+        before = size.read() or 0
+        if not before:
+            end.set(GlobalWindow().max_timestamp())
+            if self._streaming:
+                soon.set(self._clock() + self._flush_seconds)
+        batches.add(batch)
+        size.write(before + len(batch))
+        if before + len(batch) >= self._flush_bytes:
+            yield from self._flush(key, batches, size)
+
+    @on_timer(SOON)
+    def on_soon(
+        self,
+        key: Any = beam.DoFn.KeyParam,
+        batches: Any = beam.DoFn.StateParam(BATCHES),
+        size: Any = beam.DoFn.StateParam(SIZE),
+    ) -> Iterator[tuple[str, bytes]]:
+        """Write what is old enough."""
+        yield from self._flush(key, batches, size)
+
+    @on_timer(END)
+    def on_end(
+        self,
+        key: Any = beam.DoFn.KeyParam,
+        batches: Any = beam.DoFn.StateParam(BATCHES),
+        size: Any = beam.DoFn.StateParam(SIZE),
+    ) -> Iterator[tuple[str, bytes]]:
+        """Write the last rows."""
+        yield from self._flush(key, batches, size)
+
+    def _flush(self, key: str, batches: Any, size: Any) -> Iterator[tuple[str, bytes]]:
+        gathered = list(batches.read())
+        # A timer may find nothing: the size was enough before it.
+        if not gathered:
+            return
+        name = key.rpartition("/")[0]
+        target = self._targets[name]
+        rows = conform(arrow_ipc.decode(gathered), target.schema, name)
+        for file in target.write(self._lake, rows, self._clock()):
+            self._files.inc()
+            yield name, file.encode()
+        batches.clear()
+        size.write(0)

@@ -1,0 +1,127 @@
+"""WriteLake: batches of several tables into the lake, each row exactly once."""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.typehints.decorators import IOTypeHints
+
+from eddyline.io.lake import arrow_ipc
+from eddyline.io.lake.commit import Commit, CommitOnCheckpoint, CommittedFile, Durability
+from eddyline.io.lake.delta_log import DeltaLog
+from eddyline.io.lake.gather import Gather
+from eddyline.io.lake.tables import Target, conform
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass
+class WriteLake(beam.PTransform):
+    """Write record batches into Delta tables and the raw zone.
+
+    Exactly once: each row of the input is in its table once when the job has ended, and never more
+    than once while it runs, under retried bundles, killed workers and restored checkpoints. A
+    reader sees whole commits only. Rows are visible after `flush_seconds` and a commit (on Flink:
+    and a checkpoint). Windows, lateness and order of the input do not matter; batches without rows
+    are dropped.
+
+    Attributes:
+        lake: A directory, `s3://bucket/path` or `gs://bucket/path`.
+        targets: The tables, and the raw zone, that batches may be for.
+        streaming: True for an unbounded run: files are also written by time.
+        durability: When a number in state is safe: "checkpoint" on Flink, else "bundle".
+        shards: Writers a table; their number may change between runs, not within one job's state.
+        flush_seconds: The longest a row waits for its file (streaming).
+        flush_bytes: Arrow bytes a writer gathers for one file; also what it holds in memory.
+
+    Raises:
+        ValueError: A setting out of range, two targets of one name, or batches for an unknown one.
+    """
+
+    lake: str
+    targets: Sequence[Target]
+    streaming: bool = False
+    durability: Durability = "bundle"
+    shards: int = 4
+    flush_seconds: float = 4.0
+    flush_bytes: int = 64 * MEBIBYTE
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.shards < 1:
+            raise ValueError(f"shards: {self.shards} is less than 1")
+        if self.flush_seconds <= 0:
+            raise ValueError(f"flush_seconds: {self.flush_seconds} is not above 0")
+        if self.flush_bytes < 1:
+            raise ValueError(f"flush_bytes: {self.flush_bytes} is less than 1")
+        if self.durability not in ("bundle", "checkpoint"):
+            raise ValueError(f"durability: {self.durability!r} is neither bundle nor checkpoint")
+        names = [target.name for target in self.targets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"targets: two of one name in {names}")
+
+    def default_type_hints(self) -> IOTypeHints:
+        """Give none: Beam has no form for a dict of collections and would warn of ours."""
+        return IOTypeHints.empty()
+
+    def expand(
+        self, batches: Mapping[str, beam.PCollection[pa.RecordBatch]]
+    ) -> beam.PCollection[CommittedFile]:
+        """Shard, gather into files, commit; the output tells each committed file."""
+        targets = {target.name: target for target in self.targets}
+        unknown = sorted(set(batches) - set(targets))
+        if unknown:
+            raise ValueError(f"batches for {unknown}, and targets only for {sorted(targets)}")
+        commit = CommitOnCheckpoint if self.durability == "checkpoint" else Commit
+        keyed = [
+            collection
+            | f"Global {name}" >> beam.WindowInto(GlobalWindows())
+            | f"Shard {name}"
+            >> beam.ParDo(Shard(targets[name], self.shards)).with_output_types(tuple[str, bytes])
+            for name, collection in batches.items()
+        ]
+        return (
+            keyed
+            | "Flatten" >> beam.Flatten()
+            | "Gather"
+            >> beam.ParDo(
+                Gather(self.lake, targets, self.streaming, self.flush_seconds, self.flush_bytes)
+            ).with_output_types(tuple[str, bytes])
+            | "Commit"
+            >> beam.ParDo(commit(self.lake, targets, self.streaming)).with_output_types(
+                CommittedFile
+            )
+        )
+
+
+class Shard(beam.DoFn):
+    """Turns a batch into `(table/shard, Arrow IPC stream)`; the shard is a hash of the content.
+
+    A batch that does not fit the table fails here, before anything is in state.
+    """
+
+    def __init__(self, target: Target, shards: int) -> None:
+        self._target = target
+        self._shards = shards
+
+    def process(self, element: pa.RecordBatch) -> Iterator[tuple[str, bytes]]:
+        """Encode a batch; one without rows is dropped."""
+        if not element.num_rows:
+            return
+        if not element.schema.equals(self._target.schema):
+            rows = conform(pa.Table.from_batches([element]), self._target.schema, self._target.name)
+            element = rows.combine_chunks().to_batches()[0]
+        record = arrow_ipc.encode(element)
+        yield f"{self._target.name}/{zlib.crc32(record) % self._shards}", record
+
+
+def create_tables(lake: str, targets: Sequence[Target]) -> None:
+    """Create the tables that are not there, so that readers find them empty before the first row.
+
+    Safe to call at every start and from several processes at once.
+    """
+    for target in targets:
+        DeltaLog(lake, target.log).create()
