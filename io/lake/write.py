@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -13,6 +14,7 @@ from eddyline.io.lake import arrow_ipc
 from eddyline.io.lake.commit import Commit, CommitOnCheckpoint, CommittedFile, Durability
 from eddyline.io.lake.delta_log import DeltaLog
 from eddyline.io.lake.gather import Gather
+from eddyline.io.lake.gather_bundle import GatherBundle
 from eddyline.io.lake.tables import Target, conform
 
 MEBIBYTE = 1 << 20
@@ -33,7 +35,7 @@ class WriteLake(beam.PTransform):
         targets: The tables, and the raw zone, that batches may be for.
         streaming: True for an unbounded run: files are also written by time.
         durability: When a number in state is safe: "checkpoint" on Flink, else "bundle".
-        shards: Writers a table; their number may change between runs, not within one job's state.
+        shards: Writers a table, when streaming; fixed for a running job's state.
         flush_seconds: The longest a row waits for its file (streaming).
         flush_bytes: Arrow bytes a writer gathers for one file; also what it holds in memory.
 
@@ -76,6 +78,18 @@ class WriteLake(beam.PTransform):
         if unknown:
             raise ValueError(f"batches for {unknown}, and targets only for {sorted(targets)}")
         commit = CommitOnCheckpoint if self.durability == "checkpoint" else Commit
+        gathered = self._gather_in_state if self.streaming else self._gather_in_bundle
+        committed: Any = gathered(batches, targets) | "Commit" >> beam.ParDo(
+            commit(self.lake, targets, self.streaming)
+        ).with_output_types(CommittedFile)
+        return committed
+
+    def _gather_in_state(
+        self,
+        batches: Mapping[str, beam.PCollection[pa.RecordBatch]],
+        targets: Mapping[str, Target],
+    ) -> beam.PCollection[tuple[str, bytes]]:
+        """Bundles of a stream are small: rows wait in state for a file that is worth it."""
         keyed = [
             collection
             | f"Global {name}" >> beam.WindowInto(GlobalWindows())
@@ -90,11 +104,24 @@ class WriteLake(beam.PTransform):
             >> beam.ParDo(
                 Gather(self.lake, targets, self.streaming, self.flush_seconds, self.flush_bytes)
             ).with_output_types(tuple[str, bytes])
-            | "Commit"
-            >> beam.ParDo(commit(self.lake, targets, self.streaming)).with_output_types(
-                CommittedFile
-            )
         )
+
+    def _gather_in_bundle(
+        self,
+        batches: Mapping[str, beam.PCollection[pa.RecordBatch]],
+        targets: Mapping[str, Target],
+    ) -> beam.PCollection[tuple[str, bytes]]:
+        """Bundles of a bounded run are large: a shuffle would only move every row once more."""
+        files = [
+            collection
+            | f"Global {name}" >> beam.WindowInto(GlobalWindows())
+            | f"Gather {name}"
+            >> beam.ParDo(
+                GatherBundle(self.lake, targets[name], self.flush_bytes)
+            ).with_output_types(tuple[str, bytes])
+            for name, collection in batches.items()
+        ]
+        return files | "Flatten" >> beam.Flatten()
 
 
 class Shard(beam.DoFn):

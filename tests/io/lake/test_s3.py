@@ -37,7 +37,7 @@ def test_a_job_writes_to_s3_and_is_read_back(
     with beam.Pipeline(runner=FnApiRunner()) as job:
         made = job | "Readings" >> beam.Create(batches(range(400)), reshuffle=False)
         raw = job | "Raw" >> beam.Create(message_rows(5).to_batches(), reshuffle=False)
-        _ = {"readings": made, "raw": raw} | WriteLake(lake, [table, zone])
+        _ = {"readings": made, "raw": raw} | WriteLake(lake, [table, zone], flush_bytes=2_000)
     assert ids(open_table(lake, "readings")) == list(range(400))
     assert sum(batch.num_rows for batch in read_raw(lake)) == 5
     zone.write(lake, message_rows(1), now=0.0)
