@@ -23,7 +23,7 @@ def rows_in(records):
 
 
 def test_every_row_of_a_bundle_is_in_one_emitted_file(lake, table, batches):
-    step = GatherBundle(lake, table, flush_bytes=3_000)
+    step = GatherBundle(lake, table, flush_bytes=2_000)
     records = run_bundle(step, batches(range(400)))
     assert len(records) > 2
     assert rows_in(records) == 400
@@ -31,7 +31,7 @@ def test_every_row_of_a_bundle_is_in_one_emitted_file(lake, table, batches):
 
 
 def test_a_repeated_bundle_never_writes_over_what_the_failed_one_left(lake, table, batches):
-    step = GatherBundle(lake, table, flush_bytes=3_000)
+    step = GatherBundle(lake, table, flush_bytes=2_000)
     step.start_bundle()
     left = [record for batch in batches(range(200)) for record in step.process(batch)]
     assert left
