@@ -1,12 +1,14 @@
 """The command line."""
 
 import logging
+import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Any
 
 import typer
@@ -54,12 +56,8 @@ To = Annotated[datetime | None, typer.Option("--to", help="Before this time (UTC
 
 
 def main() -> None:
-    """Run a command; Ctrl-C ends it with a word and its own exit code."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        err.print("Stopped. What was committed to the lake stays; nothing half-written shows.")
-        sys.exit(STOPPED)
+    """Run a command."""
+    app()
 
 
 @contextmanager
@@ -77,10 +75,14 @@ def refusing() -> Generator[None]:
 
 def finish(prepared: Prepared, total: int | None = None) -> Ended:
     """Run a prepared job with its progress; a failed one is told in its own words."""
+    interrupted = Event()
     try:
-        with progress(TALLY.read, total):
+        with remembering(interrupted), progress(TALLY.read, total):
             ended = prepared.run()
-    except Exception as error:  # what a step raises reaches us as whatever class the runner chose
+    except (Exception, KeyboardInterrupt) as error:  # of whatever class the runner makes of it
+        if interrupted.is_set():
+            err.print("Stopped. What was committed to the lake stays; nothing half-written shows.")
+            raise typer.Exit(STOPPED) from None
         logging.getLogger("eddyline").debug("the job failed", exc_info=True)
         last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         err.print(f"[bold red]The job failed:[/] {escape(last[0])}", highlight=False)
@@ -90,6 +92,23 @@ def finish(prepared: Prepared, total: int | None = None) -> Ended:
         err.print(f"[bold red]The job ended as {ended.state}.[/]")
         raise typer.Exit(FAILED)
     return ended
+
+
+@contextmanager
+def remembering(interrupted: Event) -> Generator[None]:
+    """Remember a Ctrl-C: an interrupted step reaches us as an error like any other."""
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        logging.disable()  # the runner would tell each step that it was interrupted in
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @app.command("run", context_settings=PASS_ON)

@@ -5,7 +5,7 @@ import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from datetime import datetime
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import typer
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -84,14 +84,15 @@ def beam_options(flags: list[str], **defaults: Any) -> PipelineOptions:
         defaults: Options that hold where the flags say nothing.
 
     Raises:
-        ValueError: A flag that no part of Beam knows. Beam itself would drop it silently.
+        ValueError: A flag that no part of Beam knows (Beam itself would drop it silently), or a
+            value that does not fit.
 
     Example:
         >>> beam_options(["--shcema=x"])
         Traceback (most recent call last):
         ValueError: no such option: --shcema=x
     """
-    parser = BeamArgumentParser()
+    parser = _Parser()
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001
     _, unknown = parser.parse_known_args(flags)
@@ -100,6 +101,12 @@ def beam_options(flags: list[str], **defaults: Any) -> PipelineOptions:
     named = {flag.lstrip("-").partition("=")[0] for flag in flags}
     given = {name: value for name, value in defaults.items() if name not in named}
     return PipelineOptions(flags, **given)
+
+
+class _Parser(BeamArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise in place of printing all of Beam's options."""
+        raise ValueError(message)
 
 
 def _subclasses(kind: type[PipelineOptions]) -> list[Any]:

@@ -37,7 +37,7 @@ class Settings:
     registry_refresh: Annotated[
         float, Meta(ge=0, description="Seconds between two looks at the registry.")
     ] = 60.0
-    detector: Annotated[str, Meta(description="The model of each device.")] = "half_space_trees"
+    detector: Annotated[str, Meta(description="The model of each device.")] = "density"
     detector_options: Annotated[
         dict[str, Any], Meta(description="Settings of the detector, such as its threshold.")
     ] = field(default_factory=dict[str, Any])
