@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pure lint format bench lock clean
+.PHONY: help install demo test test-pure lint format bench quality lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ format: install ## let ruff mend what it can
 
 bench: install ## readings a second of the full job, beside two yardsticks
 	@$(BIN)/python -m benchmarks.throughput
+
+quality: install ## detection quality on every labelled set, compared with the last time
+	@$(BIN)/python -m benchmarks.quality
 
 lock: install ## renew requirements/*.txt
 	@$(BIN)/uv pip compile setup.py --extra dev --universal --python-version 3.11 --upgrade \

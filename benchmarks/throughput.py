@@ -31,6 +31,7 @@ from eddyline.detectors.protocol import Detector
 from eddyline.io.files import ReadFiles
 from eddyline.io.lines import line_batches
 from eddyline.pipeline import job
+from eddyline.pipeline.job import FILE_BATCH
 from eddyline.pipeline.options import beam_options
 from eddyline.pipeline.run import prepare
 from eddyline.pipeline.settings import Settings, settings_of
@@ -50,8 +51,6 @@ from eddyline.transforms.watch import split_by_shard
 DEVICES = 1_000
 START = 1_767_592_800.0  # 2026-01-05T06:00Z
 ONE_BY_ONE = 50_000  # readings of the slow yardstick: enough to outweigh its start
-# What a laptop's bounded run would choose: a file's lines come in large batches.
-BATCH = 5_000
 
 
 def write_lines(path: Path, readings: int, cadence: int) -> None:
@@ -76,9 +75,7 @@ def write_lines(path: Path, readings: int, cadence: int) -> None:
 
 def settings_for(path: Path, lake: Path, detector: str) -> Settings:
     """The full job's settings."""
-    return settings_of(
-        {"source": str(path), "lake": str(lake), "batch": BATCH, "detector": detector}
-    )
+    return settings_of({"source": str(path), "lake": str(lake), "detector": detector})
 
 
 def full(path: Path, lake: Path, detector: str) -> int:
@@ -91,7 +88,9 @@ def map_only(path: Path, lake: Path, detector: str) -> int:
     """Read and count."""
     del lake, detector
     with beam.Pipeline(options=beam_options([], runner="FnApiRunner")) as pipeline:
-        counts = pipeline | ReadFiles(str(path), BATCH) | "Rows" >> beam.Map(pa.RecordBatch.__len__)
+        counts = (
+            pipeline | ReadFiles(str(path), FILE_BATCH) | "Rows" >> beam.Map(pa.RecordBatch.__len__)
+        )
         _ = counts | beam.CombineGlobally(sum)
     return _lines_in(path)
 
@@ -124,9 +123,7 @@ def decode_one(line: str) -> tuple[str, tuple[float, ...]]:
     return sent["device_id"], values
 
 
-def score_one_by_one(
-    keyed: tuple[str, Iterable[tuple[float, ...]]], model: Any
-) -> Iterator[float]:
+def score_one_by_one(keyed: tuple[str, Iterable[tuple[float, ...]]], model: Any) -> Iterator[float]:
     """A device's readings through its model, one call each."""
     state = model.new(1)
     for time_, *values in sorted(keyed[1]):
@@ -163,8 +160,8 @@ def stages(path: Path, detector: str, lake: Path) -> tuple[dict[str, float], flo
         return result
 
     with path.open("rb") as file:
-        batches = timed("read", lambda: list(line_batches(file, str(path), 2**51, BATCH)))
-    decoded = timed("decode", lambda: [decoder.decode(batch).readings for batch in batches])
+        batches = timed("read", lambda: list(line_batches(file, str(path), 2**51, FILE_BATCH)))
+    decoded = timed("decode", lambda: [d.readings for b in batches for d in decoder.decode(b)])
     enriched = timed("enrich", lambda: [enrich(batch, EMPTY, names) for batch in decoded])
     keyed = timed("shuffle", lambda: [p for b in enriched for p in split_by_shard(b, 16)])
     moved = timed("shuffle", lambda: [(k, coder.decode(coder.encode(b))) for k, b in keyed])
@@ -282,12 +279,11 @@ def _measure(console: Console, folder: Path, readings: int, cadence: int, detect
         table.add_row(name, f"{rate:,.0f}", f"{each:.2f}", f"{found['peak_mb']:,.0f}")
     console.print(table)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    stages(folder / "warm.jsonl", detector, folder / "warm")
     spent, state = stages(path, detector, folder / "stages")
     told = ", ".join(f"{stage} {micros:.2f}" for stage, micros in spent.items())
     rest = cpu - sum(spent.values())
-    console.print(
-        f"Stages, CPU µs a reading: {told}; Beam and the rest {rest:.2f}", highlight=False
-    )
+    console.print(f"CPU µs a reading: {told}; Beam and the rest {rest:.2f}", highlight=False)
     console.print(f"State: {state:,.0f} bytes a device\n", highlight=False)
 
 

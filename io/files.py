@@ -1,16 +1,20 @@
 """Files of JSON lines, local, on S3 or on Google Cloud Storage, read once."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PBegin
 
 from eddyline.io.lines import line_batches
+
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 def matching_files(pattern: str) -> list[FileMetadata]:
@@ -31,8 +35,9 @@ class ReadFiles(beam.PTransform):
 
     Guarantee: each line is one message, once; a file's order is kept. The message's source is the
     file's name, its position the line, its arrival time the file's last change: the same on every
-    run. `.gz`, `.bz2` and `.zst` are unpacked. One worker reads a file; several files are read at
-    the same time where the engine does that.
+    run. `.gz`, `.bz2` and `.zst` are unpacked; a truncated or damaged one fails the run, since
+    nobody knows what was in it. One worker reads a file; several files are read at the same time
+    where the engine does that.
 
     Args:
         pattern: A path or glob.
@@ -73,5 +78,26 @@ class ReadLines(beam.DoFn):
     def process(self, element: tuple[str, int]) -> Iterator[pa.RecordBatch]:
         """Read it from its first line to its last."""
         path, arrival_time = element
-        with FileSystems.open(path) as file:
+        with opened(path) as file:
             yield from line_batches(file, path, arrival_time, self.rows)
+
+
+@contextmanager
+def opened(path: str) -> Generator[BinaryIO]:
+    """The file's bytes, unpacked by the ending of its name.
+
+    Beam would unpack it too, but takes a truncated file for a whole one.
+
+    Raises:
+        OSError: It is truncated or damaged; the message begins with its name.
+    """
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        codec = _CODECS.get(PurePosixPath(path).suffix)
+        try:
+            if codec:
+                with pa.CompressedInputStream(file, codec) as unpacked:
+                    yield unpacked
+            else:
+                yield file
+        except OSError as error:
+            raise OSError(f"{path}: {error}") from error

@@ -17,7 +17,8 @@ def lines_of(file: BinaryIO, longest: int = LONGEST) -> Iterator[bytes]:
     r"""The lines, without the `\n` at their ends; memory stays near `longest`.
 
     Guarantee: every byte but those `\n` is in exactly one line. What is longer than `longest`
-    comes in pieces, each of them a line. An empty line is a line; nothing follows the last `\n`.
+    comes in pieces of that length, each of them a line. An empty line is a line; nothing follows
+    the last `\n`.
 
     Example:
         >>> import io
@@ -27,12 +28,22 @@ def lines_of(file: BinaryIO, longest: int = LONGEST) -> Iterator[bytes]:
     rest = b""
     while chunk := file.read(CHUNK):
         *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else [rest + chunk]
-        yield from whole
-        while len(rest) > longest:
-            yield rest[:longest]
-            rest = rest[longest:]
+        for line in whole:
+            if len(line) > longest:
+                yield from _pieces(line, longest)
+            else:
+                yield line
+        *pieces, rest = _pieces(rest, longest)
+        yield from pieces
     if rest:
         yield rest
+
+
+def _pieces(line: bytes, longest: int) -> list[bytes]:
+    """The line in pieces of `longest` bytes, the last one as long as what is left."""
+    if len(line) <= longest:
+        return [line]
+    return [line[at : at + longest] for at in range(0, len(line), longest)]
 
 
 def line_batches(

@@ -1,11 +1,13 @@
 """Pub/Sub on Dataflow: Beam's own read, as messages."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
 from apache_beam.pvalue import PBegin
+from apache_beam.utils.timestamp import Timestamp
 
 from eddyline.schemas.message import Message
 
@@ -35,18 +37,30 @@ class ReadPubSub(beam.PTransform):
             root
             | "Read subscription"
             >> ReadFromPubSub(subscription=self.subscription, with_attributes=True)
-            | "As message" >> beam.Map(as_message, self.subscription).with_output_types(Message)
+            | "As message" >> beam.ParDo(AsMessage(self.subscription)).with_output_types(Message)
         )
         return messages
 
 
-def as_message(sent: PubsubMessage, subscription: str) -> Message:
+class AsMessage(beam.DoFn):
+    """A Pub/Sub message as ours; its event time so far is when it was published."""
+
+    def __init__(self, subscription: str) -> None:
+        self.subscription = subscription
+
+    def process(
+        self, sent: PubsubMessage, published: Any = beam.DoFn.TimestampParam
+    ) -> Iterator[Message]:
+        """Convert one."""
+        yield as_message(sent, self.subscription, published)
+
+
+def as_message(sent: PubsubMessage, subscription: str, published: Timestamp) -> Message:
     """The message; its arrival time is when it was published, its position the message id."""
-    arrival = sent.publish_time
     return Message(
         payload=sent.data or b"",
         source=f"pubsub:{subscription}",
         position=sent.message_id or "",
-        arrival_time=int(arrival.timestamp() * 1_000_000) if arrival else 0,
+        arrival_time=published.micros,
         attributes=dict(sent.attributes or {}),
     )

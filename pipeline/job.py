@@ -27,6 +27,9 @@ from eddyline.transforms.watch import FleetSettings, Watch
 
 Batches = beam.PCollection[pa.RecordBatch]
 
+# A stream must not wait long for its batch; a file has its messages at hand.
+STREAM_BATCH, FILE_BATCH = 500, 5_000
+
 
 class Outputs(NamedTuple):
     """What the job writes: one collection of batches a table of the lake."""
@@ -60,9 +63,9 @@ def read(pipeline: beam.Pipeline, settings: Settings) -> Batches:
     """Read the source that the settings name, as batches of messages."""
     if settings.source.startswith("pubsub:"):
         subscription = settings.source.removeprefix("pubsub:")
-        gather = Gather(settings.batch)
+        gather = Gather(settings.batch or STREAM_BATCH)
         return pipeline | "Read" >> ReadPubSub(subscription) | "Gather" >> gather
-    return pipeline | "Read" >> ReadFiles(settings.source, settings.batch)
+    return pipeline | "Read" >> ReadFiles(settings.source, settings.batch or FILE_BATCH)
 
 
 def write(outputs: Outputs, settings: Settings, *, streaming: bool, durability: Durability) -> Any:

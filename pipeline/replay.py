@@ -8,7 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from eddyline.io.lake.read import open_table, read_raw
-from eddyline.pipeline.job import Batches
+from eddyline.pipeline.job import FILE_BATCH, Batches
 from eddyline.pipeline.run import Read
 from eddyline.pipeline.settings import Settings
 from eddyline.schemas.message import MESSAGE_SCHEMA
@@ -35,11 +35,11 @@ def replay_of(
 
     def read(pipeline: beam.Pipeline, settings: Settings) -> Batches:
         give = _dead_letters if dead_letters else _raw
+        rows = settings.batch or FILE_BATCH
         batches: Any = (
             pipeline
             | "Lake to replay" >> beam.Create([lake])
-            | "Read again"
-            >> beam.FlatMap(give, start, end, settings.batch).with_output_types(pa.RecordBatch)
+            | "Read again" >> beam.FlatMap(give, start, end, rows).with_output_types(pa.RecordBatch)
         )
         return batches
 

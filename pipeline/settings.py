@@ -44,7 +44,9 @@ class Settings:
     drop: Annotated[
         tuple[DropRule, ...], Meta(description="Rules that drop readings: rule, device, type.")
     ] = ()
-    batch: Annotated[int, Meta(ge=1, description="Messages gathered into one batch.")] = 500
+    batch: Annotated[
+        int, Meta(ge=0, description="Messages a batch; 0 for 500 of a stream, 5,000 of a file.")
+    ] = 0
     shards: Annotated[
         int, Meta(ge=1, description="Shards of the fleet; fixed for a running job's state.")
     ] = 16

@@ -111,23 +111,28 @@ def admit(
         frontier[d] = max(frontier[d], last_seen[d] - disorder)
 
 
-def recent_ids(admission: Admission, row: int) -> NDArray[np.int64]:
-    """The ids that a device remembers, the oldest first."""
-    admitted, ring = int(admission.admitted[row]), admission.recent[row]
-    if admitted < len(ring):
-        return ring[:admitted]
-    return np.roll(ring, -(admitted % len(ring)))
+def recent_ids(admission: Admission) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The ids that the devices remember, of each the oldest first, and how many are each one's."""
+    admitted, ring = admission.admitted[:, None], admission.recent
+    remember = ring.shape[1]
+    number = np.minimum(admitted, remember)
+    place = np.arange(remember)
+    by_age = np.take_along_axis(ring, (admitted - number + place) % remember, axis=1)
+    return by_age[place < number], number[:, 0]
 
 
-def remember_ids(admission: Admission, row: int, ids: NDArray[np.int64]) -> None:
-    """The inverse of `recent_ids`, into a new device; of too many ids the last ones stay.
+def remember_ids(admission: Admission, ids: NDArray[np.int64], number: NDArray[np.int64]) -> None:
+    """The inverse of `recent_ids`, into new devices; of too many ids the last ones stay.
 
     Example:
-        >>> admission = new_admission(1, 2)
-        >>> remember_ids(admission, 0, np.array([7, 8, 9]))
-        >>> recent_ids(admission, 0).tolist()
-        [8, 9]
+        >>> admission = new_admission(devices=2, remember=2)
+        >>> remember_ids(admission, np.array([7, 8, 9, 4]), np.array([3, 1]))
+        >>> ids, number = recent_ids(admission)
+        >>> ids.tolist(), number.tolist()
+        ([8, 9, 4], [2, 1])
     """
-    kept = ids[-admission.recent.shape[1] :]
-    admission.recent[row, : len(kept)] = kept
-    admission.admitted[row] = len(kept)
+    kept = np.minimum(number, admission.recent.shape[1])
+    place = np.arange(admission.recent.shape[1])
+    filled = place < kept[:, None]
+    admission.recent[filled] = ids[((np.cumsum(number) - kept)[:, None] + place)[filled]]
+    admission.admitted[:] = kept

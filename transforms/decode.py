@@ -19,7 +19,7 @@ from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract
 from eddyline.transforms.counts import count
 from eddyline.transforms.event_time import TimeBounds
-from eddyline.transforms.payload import ROW_ERRORS, Dropped, PayloadParser, Row
+from eddyline.transforms.payload import ROW_ERRORS, Dropped, Parsed, PayloadParser, Row
 from eddyline.transforms.reading_id import reading_ids
 from eddyline.transforms.reject import Reject
 from eddyline.transforms.relevance import DropRule
@@ -27,10 +27,11 @@ from eddyline.transforms.relevance import DropRule
 STAGE = "decode"
 _SENT = ("device_id", "event_time", "reading_id", "message_id", "firmware", "attributes")
 _ORIGIN = ("arrival_time", "source", "position")
+MAX_ROWS, MAX_BYTES = 20_000, 8 * 2**20
 
 
 class DecodedBatch(NamedTuple):
-    """What became of a batch of messages: readings + dead letters + filtered, nothing else."""
+    """What became of messages: readings + dead letters + filtered, nothing else."""
 
     readings: pa.RecordBatch
     dead_letters: pa.RecordBatch
@@ -43,7 +44,7 @@ class Decoder:
     Guarantee: each reading that a message carries, and each message that carries none, is exactly
     one row of `readings`, one row of `dead_letters`, or one in `filtered`. Rows keep the order of
     their messages. Nothing is invented: a missing channel is null, a missing event time a dead
-    letter.
+    letter. Memory stays near that of the messages, however much they unpack to.
 
     Args:
         contract: The declared channels and names.
@@ -58,39 +59,42 @@ class Decoder:
         columns = (*_SENT, *_ORIGIN, *(channel.name for channel in contract.channels))
         self.schema = pa.schema([reading.field(name) for name in columns])
         self.dead_letter_schema = arrow_schema(contract.record("dead_letter"))
+        self._no_dead_letters = pa.RecordBatch.from_pylist([], self.dead_letter_schema)
 
-    def decode(self, batch: pa.RecordBatch) -> DecodedBatch:
-        """Decode a batch of messages, of the `message` record's schema."""
-        rows: list[Row] = []
-        origin: list[int] = []
-        rejects: list[Reject] = []
-        rejected: list[int] = []
-        filtered: Counter[str] = Counter()
+    def decode(self, batch: pa.RecordBatch) -> Iterator[DecodedBatch]:
+        """Decode a batch of messages, of the `message` record's schema.
+
+        Yields:
+            One result; several where what the messages unpack to is more than `MAX_ROWS` readings
+            or `MAX_BYTES`.
+        """
+        held = _Held()
         plain, parse = self.parser.plain, self.parser.parse
-        attributes = batch.column("attributes")
-        payloads = batch.column("payload").to_pylist()
-        arrivals = batch.column("arrival_time").cast(pa.int64()).to_pylist()
-        for message, (payload, arrival) in enumerate(zip(payloads, arrivals, strict=True)):
+        came = zip(
+            batch.column("payload").to_pylist(),
+            map(dict, batch.column("attributes").to_pylist()),
+            batch.column("arrival_time").cast(pa.int64()).to_pylist(),
+            strict=True,
+        )
+        for message, (payload, attributes, arrival) in enumerate(came):
             try:
-                rows.append(plain(payload, arrival))
-                origin.append(message)
+                held.rows.append(plain(payload, attributes, arrival))
+                held.origin.append(message)
                 continue
             except ROW_ERRORS:
                 pass  # not the common case, or invalid: `parse` says which
-            for parsed in parse(payload, dict(attributes[message].as_py()), arrival):
-                match parsed:
-                    case Row():
-                        rows.append(parsed)
-                        origin.append(message)
-                    case Reject():
-                        rejects.append(parsed)
-                        rejected.append(message)
-                    case Dropped(rule):
-                        filtered[rule] += 1
+            for parsed in parse(payload, attributes, arrival):
+                held.add(message, parsed)
+                if held.full:
+                    yield self._decoded(batch, held)
+                    held = _Held()
+        yield self._decoded(batch, held)
+
+    def _decoded(self, batch: pa.RecordBatch, held: "_Held") -> DecodedBatch:
         return DecodedBatch(
-            self._readings(batch, rows, origin),
-            self._dead_letters(batch, rejects, rejected),
-            dict(filtered),
+            self._readings(batch, held.rows, held.origin),
+            self._dead_letters(batch, held.rejects, held.rejected),
+            dict(held.filtered),
         )
 
     def _readings(
@@ -120,17 +124,19 @@ class Decoder:
         )
 
     def _sent(self, typed: Sequence[Any], name: str) -> list[Any]:
-        """A standard field's values under whichever of its names they came; None where absent."""
+        """A standard field's values: the first that was sent under one of its names, or None."""
         values = [None] * len(typed)
         for alias in reversed(self.names[name]):
             for row, value in enumerate(map(attrgetter(alias), typed)):
-                if value is not UNSET and value != "":
+                if value is not UNSET and value is not None and value != "":
                     values[row] = value
         return values
 
     def _dead_letters(
         self, batch: pa.RecordBatch, rejects: Sequence[Reject], rejected: Sequence[int]
     ) -> pa.RecordBatch:
+        if not rejects:  # almost always
+            return self._no_dead_letters
         came = batch.take(pa.array(rejected, pa.int64()))
         columns = {
             "arrival_time": came.column("arrival_time"),
@@ -144,6 +150,35 @@ class Decoder:
             "position": came.column("position"),
         }
         return pa.RecordBatch.from_pydict(columns, schema=self.dead_letter_schema)
+
+
+class _Held:
+    """Rows and rejects on their way, each with the message it came from."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.origin: list[int] = []
+        self.rejects: list[Reject] = []
+        self.rejected: list[int] = []
+        self.filtered: Counter[str] = Counter()
+        self.bytes = 0
+
+    @property
+    def full(self) -> bool:
+        return self.bytes > MAX_BYTES or len(self.rows) + len(self.rejects) >= MAX_ROWS
+
+    def add(self, message: int, parsed: Parsed) -> None:
+        match parsed:
+            case Row():
+                self.rows.append(parsed)
+                self.origin.append(message)
+                self.bytes += len(parsed.attributes or "")
+            case Reject():
+                self.rejects.append(parsed)
+                self.rejected.append(message)
+                self.bytes += len(parsed.payload)
+            case Dropped(rule):
+                self.filtered[rule] += 1
 
 
 class Decoded(NamedTuple):
@@ -202,13 +237,13 @@ class DecodeBatch(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         """Decode one batch."""
-        decoded = self.decoder.decode(batch)
         count("messages", batch.num_rows)
-        self._count(decoded)
-        if decoded.readings.num_rows:
-            yield TimestampedValue(decoded.readings, earliest(decoded.readings, "event_time"))
-        if decoded.dead_letters.num_rows:
-            yield TaggedOutput("dead_letters", decoded.dead_letters)
+        for decoded in self.decoder.decode(batch):
+            self._count(decoded)
+            if decoded.readings.num_rows:
+                yield TimestampedValue(decoded.readings, earliest(decoded.readings, "event_time"))
+            if decoded.dead_letters.num_rows:
+                yield TaggedOutput("dead_letters", decoded.dead_letters)
 
     def _count(self, decoded: DecodedBatch) -> None:
         count("readings_decoded", decoded.readings.num_rows)

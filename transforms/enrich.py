@@ -11,12 +11,16 @@ import pyarrow as pa
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
-from eddyline.schemas.record import Contract
+from eddyline.schemas.arrow import arrow_schema
+from eddyline.schemas.record import Contract, load_contract
+from eddyline.transforms.channel_values import channel_values
 from eddyline.transforms.counts import count
 from eddyline.transforms.registry import PLACE, Registry, read_registry
 
 LOG = logging.getLogger(__name__)
 EMPTY = read_registry("none.csv", b"device_id\n", [])
+# The columns that are added depend on no channel, so any contract tells their types.
+_READING = arrow_schema(load_contract("room").record("reading"))
 
 
 def enrich(readings: pa.RecordBatch, registry: Registry, channels: Sequence[str]) -> pa.RecordBatch:
@@ -41,7 +45,7 @@ def enrich(readings: pa.RecordBatch, registry: Registry, channels: Sequence[str]
         "beyond_limits": _beyond(readings, registry, row, channels),
     }
     for name, column in added.items():
-        readings = readings.append_column(name, column)
+        readings = readings.append_column(_READING.field(name), column)
     return readings
 
 
@@ -50,21 +54,21 @@ def _beyond(
 ) -> pa.Array:
     """A list of channels for each reading outside its model's limits; null for the others."""
     beyond: list[list[str] | None] = [None] * len(row)
-    for column, channel in enumerate(channels):
-        if not registry.low.size:
-            break
-        value = readings.column(channel).cast(pa.float64()).to_numpy(zero_copy_only=False)
-        outside = (value < registry.low[row, column]) | (value > registry.high[row, column])
-        for at in np.flatnonzero(outside & (row >= 0)):
-            beyond[at] = [*(beyond[at] or []), channel]
-    return pa.array(beyond, pa.list_(pa.field("element", pa.string(), nullable=False)))
+    known = np.flatnonzero(row >= 0)
+    if len(known):
+        values = channel_values(readings, channels)[known]
+        outside = (values < registry.low[row[known]]) | (values > registry.high[row[known]])
+        for at in np.flatnonzero(outside.any(axis=1)):
+            beyond[known[at]] = [channels[column] for column in np.flatnonzero(outside[at])]
+    return pa.array(beyond, _READING.field("beyond_limits").type)
 
 
 class RegistryFile:
     """A registry file that is read again when it changes.
 
-    Guarantee: `current` is always a registry that was read whole. A file that has become unreadable
-    or wrong keeps the last good one, is logged once and counted as `registry_refused`.
+    Guarantee: `current` is always a registry that was read whole. A file that has become wrong,
+    unreadable or is gone keeps the last good one; that is logged and counted as `registry_refused`
+    once a trouble, and looked at again until it is over.
 
     Args:
         path: Local, `s3://` or `gs://`.
@@ -84,6 +88,7 @@ class RegistryFile:
         self._looked = clock()
         self._version = FileSystems.last_updated(path)
         self._registry = self._read()
+        self._trouble = ""
 
     def current(self) -> Registry:
         """The registry as the file was at the last look."""
@@ -96,12 +101,15 @@ class RegistryFile:
         try:
             version = FileSystems.last_updated(self.path)
             if version != self._version:
-                self._version = version
                 self._registry = self._read()
+                self._version = version
                 count("registry_reloaded")
+            self._trouble = ""
         except (BeamIOError, OSError, ValueError) as error:
-            count("registry_refused")
-            LOG.warning("registry kept as it was: %s", error)
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                count("registry_refused")
+                LOG.warning("registry kept as it was: %s", error)
 
     def _read(self) -> Registry:
         with FileSystems.open(self.path) as file:

@@ -1,9 +1,11 @@
 """Event time: RFC 3339 or a number since the epoch, told apart safely."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 # Seconds of 1973-03 to 5138, milliseconds of 1973-03 to 5138 and microseconds of 1973-03 to 5138
 # do not overlap, so the magnitude alone tells the unit.
@@ -28,8 +30,7 @@ def to_micros(value: datetime | float) -> int:
         ValueError: 0 is no time in seconds, milliseconds or microseconds since 1970
     """
     if isinstance(value, datetime):
-        since = value - EPOCH
-        return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
+        return (value - EPOCH) // _MICROSECOND
     if _SECONDS <= value < _MILLIS:
         return round(value * 1_000_000)
     if _MILLIS <= value < _MICROS:
@@ -51,7 +52,9 @@ class TimeBounds:
     earliest: int = 631_152_000_000_000
     future: int = 3_600_000_000
 
-    def problem(self, event_time: int, arrival_time: int) -> str | None:
+    def problem(
+        self, event_time: int, arrival_time: int
+    ) -> Literal["event_time_past", "event_time_future"] | None:
         """The reason code if the event time is not believed, else None.
 
         Example:

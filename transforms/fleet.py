@@ -10,9 +10,12 @@ from eddyline.detectors.protocol import Detector, Explanation, Verdict
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract
 from eddyline.transforms.admission import Outcome, admit, grown, new_admission
+from eddyline.transforms.channel_values import channel_values
 
 END_OF_TIME = 2**62
 _VERDICTS = pa.array([verdict.name for verdict in Verdict])
+_OWN = ("verdict", "score")
+_SAME = ("device_id", "event_time", "reading_id", "site", "model", "score")
 
 
 class Watched(NamedTuple):
@@ -53,10 +56,11 @@ class Fleet:
         self.channels = [channel.name for channel in contract.channels]
         self.reading_schema = arrow_schema(contract.record("reading"))
         self.anomaly_schema = arrow_schema(contract.record("anomaly"))
+        self.waiting_schema = pa.schema([f for f in self.reading_schema if f.name not in _OWN])
         self.row: dict[str, int] = {}
         self.admission = new_admission(0, remember)
         self.models = detector.new(0)
-        self.waiting: pa.RecordBatch | None = None
+        self.waiting = pa.RecordBatch.from_pylist([], schema=self.waiting_schema)
 
     def observe(self, readings: pa.RecordBatch) -> Watched:
         """Take enriched readings in the order of their arrival; give what is in order now."""
@@ -70,11 +74,13 @@ class Fleet:
         if repeated := int((outcome == Outcome.DUPLICATE).sum()):
             unique = readings.filter(pa.array(outcome != Outcome.DUPLICATE))
             outcome = outcome[outcome != Outcome.DUPLICATE]
-        late = unique.filter(pa.array(outcome == Outcome.LATE))
-        self._wait_for_order(unique.filter(pa.array(outcome == Outcome.WAITING)))
-        scored, anomalies = self._score(self._release(self.admission.frontier))
-        if late.num_rows:
-            scored = pa.concat_batches([self._late(late), scored])
+        in_time, is_late = unique, outcome == Outcome.LATE
+        if is_late.any():
+            in_time = unique.filter(pa.array(~is_late))
+        self._wait_for_order(in_time)
+        scored, anomalies = self._score(*self._release(self.admission.frontier))
+        if is_late.any():
+            scored = pa.concat_batches([self._late(unique.filter(pa.array(is_late))), scored])
         return Watched(unique, scored, anomalies, repeated)
 
     def advance(self, watermark: int) -> Watched:
@@ -84,15 +90,14 @@ class Fleet:
             watermark: Microseconds; what lies `disorder` before it is released.
         """
         until = np.full(len(self.row), watermark - self.disorder, np.int64)
-        released = self._release(until)
-        device = self._rows(released.column("device_id"))
+        released, device = self._release(until)
         np.maximum.at(self.admission.frontier, device, _integers(released, "event_time") + 1)
-        scored, anomalies = self._score(released)
+        scored, anomalies = self._score(released, device)
         return Watched(released.slice(0, 0), scored, anomalies, 0)
 
     def due(self) -> int | None:
         """The watermark at which `advance` has something to release; None if nothing waits."""
-        if self.waiting is None or not self.waiting.num_rows:
+        if not self.waiting.num_rows:
             return None
         return int(_integers(self.waiting, "event_time").min()) + self.disorder + 1
 
@@ -107,31 +112,31 @@ class Fleet:
         return np.array(rows, np.int32)[encoded.indices.to_numpy()]
 
     def _wait_for_order(self, readings: pa.RecordBatch) -> None:
-        if self.waiting is None:
-            self.waiting = readings
-        elif readings.num_rows:
-            self.waiting = pa.concat_batches([self.waiting, readings])
+        readings = readings.select(self.waiting_schema.names)
+        together = [batch for batch in (self.waiting, readings) if batch.num_rows]
+        if together:
+            self.waiting = pa.concat_batches(together)
 
-    def _release(self, until: NDArray[np.int64]) -> pa.RecordBatch:
-        """Take out what waits before its device's `until`, by (event time, reading id)."""
-        waiting = self.waiting
-        if waiting is None:
-            return pa.RecordBatch.from_pylist([], schema=self.reading_schema)
-        time = _integers(waiting, "event_time")
-        ready = time < until[self._rows(waiting.column("device_id"))]
-        order = np.lexsort((_integers(waiting, "reading_id")[ready], time[ready]))
-        released = waiting.take(pa.array(np.flatnonzero(ready)[order]))
-        self.waiting = waiting.filter(pa.array(~ready))
-        return released
+    def _release(self, until: NDArray[np.int64]) -> tuple[pa.RecordBatch, NDArray[np.int32]]:
+        """Take out what waits before its device's `until`, by (event time, reading id).
 
-    def _score(self, released: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        device = self._rows(released.column("device_id"))
-        values = np.empty((released.num_rows, len(self.channels)))
-        for column, channel in enumerate(self.channels):
-            values[:, column] = (
-                released.column(channel).cast(pa.float64()).to_numpy(zero_copy_only=False)
-            )
+        Returns:
+            The readings, and the row of each one's device.
+        """
+        waiting, time = self.waiting, _integers(self.waiting, "event_time")
+        device = self._rows(waiting.column("device_id"))
+        ready = np.flatnonzero(time < until[device])
+        if not len(ready):
+            return waiting.slice(0, 0), device[:0]
+        ready = ready[np.lexsort((_integers(waiting, "reading_id")[ready], time[ready]))]
+        self.waiting = waiting.filter(pa.array(time >= until[device]))
+        return waiting.take(pa.array(ready)), device[ready]
+
+    def _score(
+        self, released: pa.RecordBatch, device: NDArray[np.int32]
+    ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         time = _integers(released, "event_time")
+        values = channel_values(released, self.channels)
         scores = self.detector.observe(self.models, device, time, values)
         verdicts = _VERDICTS.take(pa.array(scores.verdict))
         score = pa.array(scores.score, from_pandas=True)
@@ -146,12 +151,9 @@ class Fleet:
     def _scored(
         self, readings: pa.RecordBatch, verdict: pa.Array, score: pa.Array
     ) -> pa.RecordBatch:
-        own = {"verdict": verdict, "score": score}
-        columns = [
-            own[field.name] if field.name in own else readings.column(field.name)
-            for field in self.reading_schema
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=self.reading_schema)
+        columns = {name: readings.column(name) for name in self.waiting_schema.names}
+        columns |= zip(_OWN, (verdict, score), strict=True)
+        return pa.RecordBatch.from_pydict(columns, schema=self.reading_schema)
 
     def _anomalies(
         self, scored: pa.RecordBatch, explanations: dict[int, Explanation]
@@ -171,9 +173,6 @@ class Fleet:
             },
         }
         return pa.RecordBatch.from_pydict(columns, schema=self.anomaly_schema)
-
-
-_SAME = ("device_id", "event_time", "reading_id", "site", "model", "score")
 
 
 def _integers(batch: pa.RecordBatch, column: str) -> NDArray[np.int64]:

@@ -17,8 +17,8 @@ CHANNEL_SUMS = np.dtype(
         ("fine", "<i8"),
         ("coarse", "<i8"),
         ("squares", "<i8"),
-        ("min", "<f8"),
-        ("max", "<f8"),
+        ("smallest", "<f8"),
+        ("largest", "<f8"),
         ("first", "<f8"),
         ("first_time", "<i8"),
         ("first_id", "<i8"),
@@ -55,9 +55,10 @@ class Steps:
 
     def of(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """Fine steps of values, shape `[n, channels]`; 0 where a value is missing."""
-        limit = 2.0 ** (_FINE + 1)
-        steps = np.rint((values - self.middle) / self.size)
-        return np.clip(np.nan_to_num(steps), -limit, limit).astype(np.int64)
+        # Bounded before it is divided: what is kept may be as large as a double can be.
+        limit = 2.0 ** (_FINE + 1) * self.size
+        steps = np.rint(np.clip(values - self.middle, -limit, limit) / self.size)
+        return np.nan_to_num(steps).astype(np.int64)
 
 
 def steps_of(channels: Sequence[Channel]) -> Steps:
@@ -70,7 +71,8 @@ def steps_of(channels: Sequence[Channel]) -> Steps:
     """
     low = np.array([channel.minimum for channel in channels])
     high = np.array([channel.maximum for channel in channels])
-    exponent = np.ceil(np.log2(high - low))
+    # A step is no smaller than the smallest normal double, which divides without a loss.
+    exponent = np.maximum(np.ceil(np.log2(high - low)), _FINE - 1022)
     return Steps(low / 2 + high / 2, np.exp2(exponent - _FINE))
 
 
@@ -79,7 +81,7 @@ def new_sums(groups: int, channels: int) -> tuple[NDArray[Any], NDArray[Any]]:
     devices = np.zeros(groups, DEVICE_SUMS)
     devices["last_time"] = _NEVER
     sums = np.zeros((groups, channels), CHANNEL_SUMS)
-    sums["min"], sums["max"] = np.inf, -np.inf
+    sums["smallest"], sums["largest"] = np.inf, -np.inf
     sums["first_time"] = sums["first_id"] = _ALWAYS
     sums["last_time"] = sums["last_id"] = _NEVER
     return devices, sums
@@ -138,8 +140,8 @@ def add_readings(
             part.fine += steps[row, channel]
             part.coarse += coarse
             part.squares += coarse * coarse
-            part.min = min(part.min, value)
-            part.max = max(part.max, value)
+            part.smallest = min(part.smallest, value)
+            part.largest = max(part.largest, value)
             if time < part.first_time or (time == part.first_time and identity < part.first_id):
                 part.first, part.first_time, part.first_id = value, time, identity
             if time > part.last_time or (time == part.last_time and identity > part.last_id):
@@ -167,14 +169,12 @@ def add_sums(
             device.last_time, device.last_id = time, identity
         for channel in range(from_sums.shape[1]):
             total, part = sums[group[row], channel], from_sums[row, channel]
-            if part.count == 0:
-                continue
             total.count += part.count
             total.fine += part.fine
             total.coarse += part.coarse
             total.squares += part.squares
-            total.min = min(total.min, part.min)
-            total.max = max(total.max, part.max)
+            total.smallest = min(total.smallest, part.smallest)
+            total.largest = max(total.largest, part.largest)
             time, identity = part.first_time, part.first_id
             if time < total.first_time or (time == total.first_time and identity < total.first_id):
                 total.first, total.first_time, total.first_id = part.first, time, identity
@@ -194,12 +194,12 @@ def statistics(sums: NDArray[Any], steps: Steps) -> dict[str, NDArray[np.float64
     mean = steps.middle + sums["fine"] / count * steps.size
     coarse = sums["coarse"] / count
     variance = np.maximum(sums["squares"] / count - coarse * coarse, 0.0)
-    flat = sums["min"] == sums["max"]
+    smallest, largest = sums["smallest"], sums["largest"]
     result = {
-        "mean": np.clip(mean, sums["min"], np.maximum(sums["min"], sums["max"])),
-        "min": sums["min"],
-        "max": sums["max"],
-        "std": np.where(flat, 0.0, np.sqrt(variance) * steps.size * 2.0**SHIFT),
+        "mean": np.clip(mean, smallest, np.maximum(smallest, largest)),
+        "min": smallest,
+        "max": largest,
+        "std": np.where(smallest == largest, 0.0, np.sqrt(variance) * steps.size * 2.0**SHIFT),
         "first": sums["first"],
         "last": sums["last"],
     }

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eddyline.schemas.channel import Channel
+from eddyline.transforms.channel_values import channel_values
 from eddyline.transforms.minute_sums import (
     CHANNEL_SUMS,
     DEVICE_SUMS,
@@ -34,6 +35,10 @@ def _schema(channels: int) -> pa.Schema:
     )
 
 
+NO_SUMS = pa.RecordBatch.from_pylist([], schema=_schema(0))
+"""The part of no readings."""
+
+
 def partial_sums(
     readings: pa.RecordBatch, channels: Sequence[Channel], steps: Steps
 ) -> pa.RecordBatch:
@@ -46,13 +51,7 @@ def partial_sums(
     """
     time = _integers(readings, "event_time")
     identity = _integers(readings, "reading_id")
-    values = np.stack(
-        [
-            readings.column(c.name).cast(pa.float64()).to_numpy(zero_copy_only=False)
-            for c in channels
-        ],
-        axis=1,
-    )
+    values = channel_values(readings, [channel.name for channel in channels])
     minute = time - time % MINUTE
     group, last = _grouped(minute, readings.column("device_id"), time, identity)
     devices, sums = new_sums(len(last), len(channels))

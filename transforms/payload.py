@@ -1,42 +1,36 @@
 """A message's payload into typed rows: JSON or Avro, plain or gzip, one reading or many."""
 
-import io
 import math
 import re
-import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-import fastavro
 import msgspec
 from msgspec import UNSET
 
 from eddyline.schemas.record import Contract
+from eddyline.transforms.avro_container import AVRO_ERRORS, MAGIC, AvroContainer
 from eddyline.transforms.event_time import TimeBounds, to_micros
 from eddyline.transforms.reject import Refused, Reject, reject
 from eddyline.transforms.relevance import DropRule, first_rule
 from eddyline.transforms.typed_row import typed_row
 
-ROW_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused)
-# What fastavro raises on bytes that are not what they say, found by fuzzing it.
-AVRO_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+
+class NotPlain(ValueError):
+    """It needs more than one step; nothing is wrong with it yet."""
+
+
+ROW_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused, NotPlain)
+MAX_READINGS = 10_000
+"""Most readings in one payload: each of them can become a row of its own."""
 _GZIP = b"\x1f\x8b"
-_AVRO = b"Obj\x01"
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+").fullmatch
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]+").fullmatch
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, gc=False):
     """A valid reading.
 
     Args:
@@ -65,7 +59,8 @@ class PayloadParser:
     """Parse payloads into rows; what cannot be parsed says why.
 
     Guarantee: any bytes give at least one result, one for each reading that the payload holds, and
-    never an exception. A payload of many readings loses only the bad ones. Memory is bounded by
+    never an exception. A payload of many readings loses only the bad ones; one whose frame is
+    broken, or that holds more than `MAX_READINGS`, is refused whole. Memory is bounded by
     `max_bytes`, also for what is compressed.
 
     Args:
@@ -93,53 +88,76 @@ class PayloadParser:
         self.bounds = bounds or TimeBounds()
         self.max_bytes = max_bytes
         kind = typed_row(contract)
+        declared = msgspec.defstruct(
+            "DeclaredRow", [], bases=(kind,), forbid_unknown_fields=True, gc=False
+        )
         self._names = frozenset(kind.__struct_fields__)
         self._device_names = contract.names_of("device_id")
         self._time_names = contract.names_of("event_time")
+        self._device = attrgetter(self._device_names[0])
+        self._time = attrgetter(self._time_names[0])
+        self._declared = msgspec.json.Decoder(declared).decode
         self._typed = msgspec.json.Decoder(kind).decode
         self._many = msgspec.json.Decoder(list[msgspec.Raw]).decode
         self._fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-    def plain(self, payload: bytes, arrival_time: int) -> Row:
-        """The common case in one step: one JSON reading of declared fields, no drop rules.
+    def plain(self, payload: bytes, attributes: Mapping[str, str], arrival_time: int) -> Row:
+        """The common case in one step: one JSON reading of declared fields that no rule drops.
 
         Raises:
             ROW_ERRORS: It is something else, or invalid: `parse` tells which.
         """
-        if self.rules or len(payload) > self.max_bytes:
-            raise Refused("not_plain", None, "")
-        return self._checked(self._typed(payload), arrival_time, None)
+        if len(payload) > self.max_bytes:
+            raise NotPlain
+        row = self._checked(self._declared(payload), arrival_time)
+        if self.rules and first_rule(self.rules, row.device_id, attributes.get("type", "")):
+            raise NotPlain
+        return row
 
     def parse(
         self, payload: bytes, attributes: Mapping[str, str], arrival_time: int
     ) -> Iterator[Parsed]:
         """Every reading of one payload, in its order."""
-        body = self._unpacked(payload)
+        message = _Message(payload, attributes, arrival_time)
+        for parsed in self._parsed(message):
+            if self.rules and isinstance(parsed, Reject):
+                # Nobody wants this type of message, whatever is wrong with it.
+                rule = first_rule(self.rules, "", message.kind)
+                yield Dropped(rule) if rule else parsed
+            else:
+                yield parsed
+
+    def _parsed(self, message: "_Message") -> Iterator[Parsed]:
+        body = self._unpacked(message.payload)
         if isinstance(body, Reject):
             yield body
-            return
-        message = _Message(payload, attributes.get("type", ""), arrival_time)
-        if body.startswith(_AVRO):
+        elif body.startswith(MAGIC):
             yield from self._avro(body, message)
         elif body.lstrip()[:1] == b"[":
             yield from self._json_array(body, message)
         elif not body.strip():
-            yield Reject("empty", None, "no bytes but white space", payload)
+            yield Reject("empty", None, "no bytes but white space", message.payload)
         else:
             yield self._json_object(body, message)
 
-    def _checked(self, typed: Any, arrival_time: int, attributes: str | None) -> Row:
+    def _checked(self, typed: Any, arrival_time: int, attributes: str | None = None) -> Row:
         """The row, or `Refused` where its device or event time cannot be believed."""
-        device = _first(typed, self._device_names)
-        if not _PRINTABLE(device):
-            raise Refused("bad_device_id", f"$.{self._device_names[0]}", "control characters")
-        sent = _first(typed, self._time_names)
+        device = self._device(typed)
+        if device is UNSET:
+            device = _first_sent(typed, self._device_names)
+        if not device.isprintable() and not _PRINTABLE(device):
+            path = _path(typed, self._device_names)
+            raise Refused("bad_device_id", path, "control characters")
+        sent = self._time(typed)
+        if sent is UNSET:
+            sent = _first_sent(typed, self._time_names)
         try:
             event_time = to_micros(sent)
         except ValueError as error:
-            raise Refused("bad_event_time", f"$.{self._time_names[0]}", str(error)) from error
+            path = _path(typed, self._time_names)
+            raise Refused("bad_event_time", path, str(error)) from error
         if problem := self.bounds.problem(event_time, arrival_time):
-            raise Refused(problem, f"$.{self._time_names[0]}", str(sent))
+            raise Refused(problem, _path(typed, self._time_names), str(sent))
         return Row(device, event_time, typed, attributes)
 
     def _unpacked(self, payload: bytes) -> bytes | Reject:
@@ -165,30 +183,27 @@ class PayloadParser:
         except ROW_ERRORS as error:
             yield reject(error, message.payload)
             return
-        if not entries:
-            yield Reject("empty", None, "an array of no readings", message.payload)
+        if refused := _refused_number(len(entries), message.payload):
+            yield refused
+            return
         for entry in entries:
-            raw = bytes(entry)
-            yield self._json_object(raw, message._replace(payload=raw))
+            own = bytes(entry)
+            try:
+                yield self.plain(own, message.attributes, message.arrival_time)
+            except ROW_ERRORS:
+                yield self._json_object(own, message._replace(payload=own))
 
     def _json_object(self, body: bytes, message: "_Message") -> Parsed:
         """One reading; `message.payload` is what a dead letter of it keeps."""
         try:
-            if not self.rules:
-                try:
-                    return self._checked(self._typed(body), message.arrival_time, None)
-                except msgspec.ValidationError as error:
-                    if not _has_unknown_field(error):
-                        raise
             fields = self._fields(body)
             if rule := self._rule(fields, message.kind):
                 return Dropped(rule)
             extra = {name: raw for name, raw in fields.items() if name not in self._names}
-            known = {name: raw for name, raw in fields.items() if name in self._names}
             return self._checked(
-                self._typed(_json_text(known)),
+                self._typed(body),
                 message.arrival_time,
-                _json_text(extra).decode() if extra else None,
+                msgspec.json.encode(extra).decode() if extra else None,
             )
         except ROW_ERRORS as error:
             return reject(error, message.payload)
@@ -201,38 +216,39 @@ class PayloadParser:
 
     def _avro(self, body: bytes, message: "_Message") -> Iterator[Parsed]:
         try:
-            reader = fastavro.reader(io.BytesIO(body))
-            if reader.codec != "null":
-                raise ValueError(f"codec {reader.codec!r}: only null is read, to bound memory")
-            entries = list(reader)
+            container = AvroContainer(body)
+            records = list(islice(container.records(), MAX_READINGS + 1))
         except AVRO_ERRORS as error:
             yield _bad_avro(error, message.payload)
             return
-        if not entries:
-            yield Reject("empty", None, "a container of no readings", message.payload)
-        for entry in entries:
+        if refused := _refused_number(len(records), message.payload):
+            yield refused
+            return
+        for record in records:
+            own = message._replace(payload=container.only(record))
             try:
-                own = _container(reader.writer_schema, entry)
-                yield self._avro_record(entry, message._replace(payload=own))
+                yield self._avro_record(container.read(record), own)
             except AVRO_ERRORS as error:
-                yield _bad_avro(error, message.payload)
+                yield _bad_avro(error, own.payload)
 
-    def _avro_record(self, entry: Any, message: "_Message") -> Parsed:
-        if not isinstance(entry, dict):
-            return Reject("wrong_type", "$", "the Avro schema is not a record", message.payload)
-        for name, value in entry.items():
+    def _avro_record(self, fields: Mapping[str, Any], message: "_Message") -> Parsed:
+        for name, value in fields.items():
             if isinstance(value, float) and not math.isfinite(value):
                 return Reject("out_of_range", f"$.{name}", f"{value}", message.payload)
-        return self._json_object(msgspec.json.encode(entry), message)
+        return self._json_object(msgspec.json.encode(fields), message)
 
 
 class _Message(NamedTuple):
     payload: bytes
-    kind: str
+    attributes: Mapping[str, str]
     arrival_time: int
 
+    @property
+    def kind(self) -> str:
+        return self.attributes.get("type", "")
 
-def _first(typed: Any, names: tuple[str, ...]) -> Any:
+
+def _first_sent(typed: Any, names: tuple[str, ...]) -> Any:
     for name in names:
         value = getattr(typed, name)
         if value is not UNSET:
@@ -240,17 +256,23 @@ def _first(typed: Any, names: tuple[str, ...]) -> Any:
     raise Refused("missing_field", f"$.{names[0]}", f"none of {', '.join(names)} was sent")
 
 
+def _path(typed: Any, names: tuple[str, ...]) -> str:
+    """The path of the field that `_first_sent` gives."""
+    return next(f"$.{name}" for name in names if getattr(typed, name) is not UNSET)
+
+
+def _refused_number(readings: int, payload: bytes) -> Reject | None:
+    if not readings:
+        return Reject("empty", None, "a list of no readings", payload)
+    if readings > MAX_READINGS:
+        return Reject("too_many", None, f"more than {MAX_READINGS} readings", payload)
+    return None
+
+
 def _bad_avro(error: Exception, payload: bytes) -> Reject:
+    if isinstance(error, UnicodeDecodeError):
+        return reject(error, payload)
     return Reject("bad_avro", None, f"{type(error).__name__}: {error}"[:500], payload)
-
-
-def _has_unknown_field(error: msgspec.ValidationError) -> bool:
-    return "unknown field" in str(error)
-
-
-def _json_text(fields: Mapping[str, msgspec.Raw]) -> bytes:
-    members = (msgspec.json.encode(name) + b":" + bytes(raw) for name, raw in fields.items())
-    return b"{" + b",".join(members) + b"}"
 
 
 def _text(raw: bytes | msgspec.Raw) -> str:
@@ -259,10 +281,3 @@ def _text(raw: bytes | msgspec.Raw) -> str:
     except ROW_ERRORS:
         return ""
     return value if isinstance(value, str) else ""
-
-
-def _container(schema: Any, entry: Any) -> bytes:
-    """The one record as a container of its own: what a dead letter keeps and a replay reads."""
-    sink = io.BytesIO()
-    fastavro.writer(sink, schema, [entry])
-    return sink.getvalue()

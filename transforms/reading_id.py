@@ -52,7 +52,6 @@ def reading_ids(
 def _words(channel: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A channel's bits and which of them are there; -0.0 counts as 0.0."""
     there = channel.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
-    if pa.types.is_floating(channel.type):
-        return (channel.fill_null(0.0).to_numpy() + 0.0).view(np.int64), there
-    plain = channel.cast(pa.int64()).fill_null(0).to_numpy()
-    return plain, there
+    values = channel if pa.types.is_floating(channel.type) else channel.cast(pa.int64())
+    whole = (values.fill_null(0) if values.null_count else values).to_numpy()
+    return (whole + 0.0).view(np.int64) if whole.dtype == float else whole, there

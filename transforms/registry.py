@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -36,8 +37,12 @@ class Device(msgspec.Struct, forbid_unknown_fields=False):
 class Limits(msgspec.Struct, forbid_unknown_fields=True):
     """What one model may measure in one channel, in the channel's unit."""
 
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float = -math.inf
+    maximum: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.minimum <= self.maximum:  # also where one of them is NaN
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,8 +57,8 @@ class Registry:
     Args:
         row: Device id -> row of `places`.
         places: One row a device, the columns of `PLACE`.
-        low: devices × channels, the lower limit; NaN where there is none.
-        high: devices × channels, the upper limit; NaN where there is none.
+        low: devices × channels, the lower limit; -inf where there is none.
+        high: devices × channels, the upper limit; inf where there is none.
     """
 
     row: Mapping[str, int]
@@ -84,22 +89,48 @@ def read_registry(name: str, content: bytes, channels: Sequence[str]) -> Registr
     """
     models: Mapping[str, Mapping[str, Limits]] = {}
     try:
+        if not content.strip():
+            raise ValueError("the file is empty")
         if name.endswith(".csv"):
-            rows: Iterable[dict[str, Any]] = csv.DictReader(io.StringIO(content.decode()))
+            rows = _csv_rows(content)
         elif name.endswith((".jsonl", ".ndjson")):
-            rows = (msgspec.json.decode(line) for line in content.splitlines() if line.strip())
+            rows = _json_rows(content)
         elif name.endswith((".yaml", ".yml")):
-            document = msgspec.convert(yaml.safe_load(content) or {}, _Document)
+            document = msgspec.convert(yaml.safe_load(content), _Document)
             rows, models = document.devices, document.models
         else:
             raise ValueError("a registry's name ends in .csv, .jsonl or .yaml")
         devices = _devices(rows)
-    except (msgspec.DecodeError, UnicodeDecodeError, yaml.YAMLError, csv.Error) as error:
+    except (
+        msgspec.ValidationError,
+        UnicodeDecodeError,
+        RecursionError,
+        yaml.YAMLError,
+        csv.Error,
+    ) as error:
         raise ValueError(f"{name}: {error}") from error
     except ValueError as error:
         raise ValueError(f"{name}, {error}") from error
     _check_limits(name, models, channels)
     return _registry(devices, models, channels)
+
+
+def _csv_rows(content: bytes) -> Iterable[dict[str, Any]]:
+    # Spreadsheets write a byte order mark.
+    text = io.StringIO(content.decode("utf-8-sig"), newline="")
+    rows = csv.DictReader(text, skipinitialspace=True, strict=True)
+    if "device_id" not in (rows.fieldnames or ()):
+        raise ValueError("the header line has no device_id")
+    return rows
+
+
+def _json_rows(content: bytes) -> Iterator[dict[str, Any]]:
+    lines = (line for line in content.splitlines() if line.strip())
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield msgspec.json.decode(line, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"device {number}: {error}") from error
 
 
 def _devices(rows: Iterable[dict[str, Any]]) -> list[Device]:
@@ -131,13 +162,12 @@ def _registry(
     models: Mapping[str, Mapping[str, Limits]],
     channels: Sequence[str],
 ) -> Registry:
-    low = np.full((len(devices), len(channels)), np.nan)
-    high = low.copy()
+    low = np.full((len(devices), len(channels)), -np.inf)
+    high = -low
     for row, device in enumerate(devices):
         for channel, limit in models.get(device.model or "", {}).items():
             column = channels.index(channel)
-            low[row, column] = np.nan if limit.minimum is None else limit.minimum
-            high[row, column] = np.nan if limit.maximum is None else limit.maximum
+            low[row, column], high[row, column] = limit.minimum, limit.maximum
     places = pa.RecordBatch.from_arrays(
         [pa.array([getattr(d, field.name) for d in devices], field.type) for field in PLACE],
         schema=PLACE,

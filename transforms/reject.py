@@ -1,26 +1,47 @@
 """Why something could not be used: the reasons of a dead letter."""
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
+Reason = Literal[
+    "empty",
+    "too_large",
+    "too_many",
+    "too_deep",
+    "bad_gzip",
+    "bad_avro",
+    "not_utf8",
+    "malformed",
+    "missing_field",
+    "wrong_type",
+    "wrong_length",
+    "out_of_range",
+    "bad_device_id",
+    "bad_event_time",
+    "event_time_past",
+    "event_time_future",
+]
+"""Every code; docs/data-formats.md says what each means."""
+
 _PATH = re.compile(r" - at `([^`]*)`$")
-_MISSING = re.compile(r"missing required field `([^`]*)`")
-_LIMIT = re.compile(r"Number out of range|Expected `(float|int)( \| null)?` [<>]=")
+_LIMIT = re.compile(r"out of range|Expected `(float|int)( \| null)?` [<>]=")
+_LENGTH = re.compile(r"Expected `str` of length")
+_TIME = re.compile(r"RFC3339|timezone")
 
 
 class Reject(NamedTuple):
     """One refused message or reading.
 
     Args:
-        reason: A code of the list in docs/data-formats.md.
+        reason: Its code.
         path: The field, as a JSON path, or None where it is not one field's fault.
         error: The error in words.
         payload: The bytes that were refused.
     """
 
-    reason: str
+    reason: Reason
     path: str | None
     error: str
     payload: bytes
@@ -29,9 +50,9 @@ class Reject(NamedTuple):
 class Refused(ValueError):
     """A row that decodes and cannot be believed, with its reason and path."""
 
-    def __init__(self, reason: str, path: str | None, words: str) -> None:
+    def __init__(self, reason: Reason, path: str | None, words: str) -> None:
         super().__init__(words)
-        self.reason = reason
+        self.reason: Reason = reason
         self.path = path
 
 
@@ -52,8 +73,14 @@ def reject(error: Exception, payload: bytes) -> Reject:
         return Reject("not_utf8", None, words, payload)
     if not isinstance(error, msgspec.ValidationError):
         return Reject("malformed", None, words, payload)
-    if missing := _MISSING.search(words):
-        return Reject("missing_field", f"$.{missing[1]}", words, payload)
     path = found[1] if (found := _PATH.search(words)) else "$"
-    reason = "out_of_range" if _LIMIT.search(words) else "wrong_type"
-    return Reject(reason, path, words, payload)
+    return Reject(_reason(words), path, words, payload)
+
+
+def _reason(words: str) -> Reason:
+    """The code of a `ValidationError`; msgspec tells them apart in its words alone."""
+    if _LIMIT.search(words):
+        return "out_of_range"
+    if _LENGTH.search(words):
+        return "wrong_length"
+    return "bad_event_time" if _TIME.search(words) else "wrong_type"

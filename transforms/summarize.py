@@ -16,6 +16,7 @@ from apache_beam.transforms.trigger import (
 )
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, TimestampedValue
+from apache_beam.typehints.decorators import with_input_types, with_output_types
 from apache_beam.utils.timestamp import Timestamp
 
 from eddyline.schemas.arrow import arrow_schema
@@ -25,7 +26,7 @@ from eddyline.transforms.coder import RecordBatchCoder
 from eddyline.transforms.counts import count
 from eddyline.transforms.minute_rows import Told, minute_rows
 from eddyline.transforms.minute_sums import steps_of
-from eddyline.transforms.partial import by_minute, merged, partial_sums, sums_of
+from eddyline.transforms.partial import NO_SUMS, by_minute, merged, partial_sums, sums_of
 
 Keyed = tuple[int, pa.RecordBatch]
 
@@ -136,6 +137,9 @@ class PartsCoder(coders.Coder):
         return True
 
 
+# Beam reads no annotations of a CombineFn; untold, the sums would cross to the next step pickled.
+@with_input_types(pa.RecordBatch)
+@with_output_types(pa.RecordBatch)
 class MergeMinutes(beam.CombineFn):
     """Merge partial sums of one shard; exact, so in any order."""
 
@@ -160,9 +164,9 @@ class MergeMinutes(beam.CombineFn):
         """One part in place of several."""
         return [merged(accumulator)] if len(accumulator) > 1 else accumulator
 
-    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch | None:
-        """The sums; None for an empty pane."""
-        return merged(accumulator) if accumulator else None
+    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
+        """The sums; without rows for an empty pane."""
+        return merged(accumulator) if accumulator else NO_SUMS
 
     def get_accumulator_coder(self) -> coders.Coder:
         """Arrow, not pickle."""
@@ -191,12 +195,12 @@ class NumberRevisions(_Rows):
 
     def process(
         self,
-        element: tuple[int, pa.RecordBatch | None],
+        element: Keyed,
         state: Any = beam.DoFn.StateParam(TOLD),
     ) -> Iterator[pa.RecordBatch]:
         """Take one pane of one shard's minute."""
         _, part = element
-        if part is None:
+        if not part.num_rows:
             return
         told = Told(state.read())
         devices, _ = sums_of(part)
@@ -210,8 +214,8 @@ class NumberRevisions(_Rows):
 class WriteRows(_Rows):
     """The only pane of a bounded job's minutes."""
 
-    def process(self, element: tuple[int, pa.RecordBatch | None]) -> Iterator[pa.RecordBatch]:
+    def process(self, element: Keyed) -> Iterator[pa.RecordBatch]:
         """Take one shard's minutes."""
         _, part = element
-        if part is not None:
+        if part.num_rows:
             yield self.rows(part, [0] * part.num_rows)

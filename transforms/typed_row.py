@@ -1,6 +1,7 @@
 """The typed form of one reading as it is sent: what msgspec checks while it decodes."""
 
 from datetime import datetime
+from math import ceil, floor
 from typing import Annotated, Any
 
 import msgspec
@@ -26,8 +27,8 @@ def typed_row(contract: Contract) -> type[msgspec.Struct]:
     """A Struct class with the standard fields, each of their aliases, and the channels.
 
     A field that was not sent is `UNSET` (standard fields) or None (channels). A channel's physical
-    limits are part of its type, unless the schema keeps what is outside. Unknown fields are an
-    error here: the caller then takes the slower way that keeps them.
+    limits are part of its type, unless the schema keeps what is outside. Other fields are passed
+    over. Of a field that is sent twice the last value counts, but each has to be of its type.
 
     Example:
         >>> from eddyline.schemas.record import load_contract
@@ -41,7 +42,7 @@ def typed_row(contract: Contract) -> type[msgspec.Struct]:
         for name in contract.names_of(standard)
     ]
     fields += [(channel.name, _channel_type(channel), None) for channel in contract.channels]
-    return msgspec.defstruct("TypedRow", fields, forbid_unknown_fields=True, gc=False)
+    return msgspec.defstruct("TypedRow", fields, gc=False)
 
 
 def _channel_type(channel: Channel) -> Any:
@@ -54,5 +55,5 @@ def _channel_type(channel: Channel) -> Any:
     elif channel.keep:
         kind = Annotated[int, Meta(ge=-(2**62), le=2**62)]  # what 64 bits hold, with room
     else:
-        kind = Annotated[int, Meta(ge=int(low), le=int(high))]
+        kind = Annotated[int, Meta(ge=ceil(low), le=floor(high))]
     return kind | None

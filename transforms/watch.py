@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -30,6 +31,7 @@ from eddyline.transforms.fleet_codec import decode_fleet, encode_fleet
 
 CHUNK = 65_536
 CACHED_FLEETS = 256
+TIMER_STEP = 1_000_000
 
 Keyed = tuple[int, pa.RecordBatch]
 
@@ -86,8 +88,8 @@ def split_by_shard(readings: pa.RecordBatch, shards: int) -> Iterator[Keyed]:
     order = np.argsort(shard, kind="stable")
     grouped = readings.take(pa.array(order))
     present, starts = np.unique(shard[order], return_index=True)
-    ends = np.append(starts[1:], len(order))
-    for key, start, end in zip(present.tolist(), starts.tolist(), ends.tolist(), strict=True):
+    bounds = [*starts.tolist(), len(order)]
+    for key, (start, end) in zip(present.tolist(), pairwise(bounds), strict=True):
         yield key, grouped.slice(start, end - start)
 
 
@@ -216,7 +218,10 @@ class WatchShard(beam.DoFn):
         if (when := fleet.due()) is None:
             due.clear()
         else:
-            due.set(Timestamp(micros=when))
+            # A timer crosses to the engine in milliseconds, cut off: one that is due a microsecond
+            # later would fire too early, release nothing and be set again, for ever. Full seconds,
+            # because each firing reads and writes the whole shard.
+            due.set(Timestamp(micros=-(-when // TIMER_STEP) * TIMER_STEP))
 
 
 class FoldShard(beam.DoFn):

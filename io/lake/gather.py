@@ -1,10 +1,11 @@
 """Gather: collects batches in state and writes them as files of a useful size."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.coders import BytesCoder, VarIntCoder
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
@@ -16,8 +17,8 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow
 
-from eddyline.io.lake import arrow_ipc
 from eddyline.io.lake.tables import Target, conform
+from eddyline.schemas.ipc import decode_batch
 
 
 class Gather(beam.DoFn):
@@ -109,9 +110,15 @@ class Gather(beam.DoFn):
             return
         name = key.rpartition("/")[0]
         target = self._targets[name]
-        rows = conform(arrow_ipc.decode(gathered), target.schema, name)
+        rows = conform(_together(gathered), target.schema, name)
         for file in target.write(self._lake, rows, self._clock()):
             self._files.inc()
             yield name, file.encode()
         batches.clear()
         size.write(0)
+
+
+def _together(batches: Iterable[bytes]) -> pa.Table:
+    """One table; a column that only some batches have is null in the others."""
+    tables = [pa.Table.from_batches([decode_batch(batch)]) for batch in batches]
+    return pa.concat_tables(tables, promote_options="default")

@@ -10,12 +10,12 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.decorators import IOTypeHints
 
-from eddyline.io.lake import arrow_ipc
 from eddyline.io.lake.commit import Commit, CommitOnCheckpoint, CommittedFile, Durability
 from eddyline.io.lake.delta_log import DeltaLog
 from eddyline.io.lake.gather import Gather
 from eddyline.io.lake.gather_bundle import GatherBundle
 from eddyline.io.lake.tables import Target, conform
+from eddyline.schemas.ipc import encode_batch
 
 MEBIBYTE = 1 << 20
 
@@ -141,7 +141,7 @@ class Shard(beam.DoFn):
         if not element.schema.equals(self._target.schema):
             rows = conform(pa.Table.from_batches([element]), self._target.schema, self._target.name)
             element = rows.combine_chunks().to_batches()[0]
-        record = arrow_ipc.encode(element)
+        record = encode_batch(element)
         yield f"{self._target.name}/{zlib.crc32(record) % self._shards}", record
 
 

@@ -12,7 +12,7 @@ def test_what_is_given_goes_over_the_file_and_the_file_over_the_default(tmp_path
     file = tmp_path / "settings.yaml"
     file.write_text("shards: 4\nallowed-lateness: 60\n")
     settings = settings_of({"shards": "8"}, str(file))
-    assert (settings.shards, settings.allowed_lateness, settings.batch) == (8, 60, 500)
+    assert (settings.shards, settings.allowed_lateness, settings.remember) == (8, 60, 64)
 
 
 @pytest.mark.parametrize(

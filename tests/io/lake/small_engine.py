@@ -19,12 +19,12 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from eddyline.io.lake import arrow_ipc
 from eddyline.io.lake.commit import Commit, CommitOnCheckpoint
 from eddyline.io.lake.delta_log import DeltaLog
 from eddyline.io.lake.gather import Gather
 from eddyline.io.lake.read import open_table
 from eddyline.io.lake.tables import Table
+from eddyline.schemas.ipc import encode_batch
 
 SCHEMA = pa.schema([("id", pa.int64()), ("event_time", pa.timestamp("us", "UTC"))])
 TABLE = Table("readings", SCHEMA, "event_time")
@@ -112,7 +112,7 @@ class Engine:
         size = min(self.cuts.randint(1, 120), self.rows - self.offset)
         ids = list(range(self.offset, self.offset + size))
         batch = pa.record_batch({"id": ids, "event_time": ids}, schema=SCHEMA)
-        element = ("readings/0", arrow_ipc.encode(batch))
+        element = ("readings/0", encode_batch(batch))
         bag, count = Bag(self.cells, "bag"), Cell(self.cells, "size")
         self.number(self.gather.process(element, bag, count, Timer(), Timer()))
         self.offset += size

@@ -4,11 +4,11 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable
 
-from eddyline.io.lake import arrow_ipc
 from eddyline.io.lake.delta_log import DeltaLog
 from eddyline.io.lake.pending import Pending
 from eddyline.io.lake.read import open_table
 from eddyline.io.lake.tables import Table, conform
+from eddyline.schemas.ipc import decode_batch, encode_batch
 
 UTC = pa.timestamp("us", "UTC")
 DAY = 86_400_000_000
@@ -105,7 +105,7 @@ def test_values_of_ten_megabytes_go_through(tmp_path):
     table = Table("big", pa.schema([("payload", pa.binary()), ("seen", UTC)]), "seen")
     payloads = [bytes([n]) * 10_000_000 for n in range(3)]
     batch = pa.record_batch({"payload": payloads, "seen": [1, 2, 3]}, schema=table.schema)
-    rows = conform(arrow_ipc.decode([arrow_ipc.encode(batch)]), table.schema, "big")
+    rows = conform(pa.Table.from_batches([decode_batch(encode_batch(batch))]), table.schema, "big")
     (file,) = store(str(tmp_path), table, rows)
     assert len(file.encode()) < 1000
     back = DeltaTable(tmp_path / "big").to_pyarrow_table().sort_by("seen")

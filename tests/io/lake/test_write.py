@@ -9,7 +9,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from eddyline.io.lake import RawZone, WriteLake, create_tables, open_table, read_raw
-from eddyline.io.lake.gather import Gather
+from eddyline.io.lake.gather_bundle import GatherBundle
 from eddyline.io.lake.tables import Table
 from eddyline.schemas.message import MESSAGE_SCHEMA
 
@@ -55,7 +55,7 @@ def test_a_bounded_job_writes_several_tables_to_the_last_row(
             "anomalies": job
             | "Anomalies" >> beam.Create([], reshuffle=False).with_output_types(pa.RecordBatch),
             "raw": job | "Raw" >> beam.Create([messages], reshuffle=False),
-        } | WriteLake(lake, targets, flush_bytes=3_500)
+        } | WriteLake(lake, targets, flush_bytes=2_000)
         assert_that(count(files), equal_to([("readings", 1300), ("minutes", 70), ("raw", 250)]))
     assert ids(open_table(lake, "readings")) == list(range(1300))
     assert ids(open_table(lake, "minutes")) == list(range(70))
@@ -86,7 +86,7 @@ def test_a_job_that_failed_after_its_files_were_written_leaves_nothing_to_see(
             _ = {"readings": made} | WriteLake(lake, [table])
 
     with monkeypatch.context() as patch:
-        patch.setattr(Gather, "_flush", failing_flush(Gather._flush))
+        patch.setattr(GatherBundle, "_flush", failing_flush(GatherBundle._flush))
         with pytest.raises(RuntimeError, match="a worker is lost"):
             run()
     assert ids(open_table(lake, "readings")) == []

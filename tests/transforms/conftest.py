@@ -1,0 +1,81 @@
+"""Enriched readings, from a few words each, and the small detector that scores them."""
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from eddyline.detectors.channel import Channel
+from eddyline.detectors.registry import make_detector
+from eddyline.schemas.arrow import arrow_schema
+from eddyline.schemas.channel import read_channel_file
+from eddyline.schemas.record import contract_of, standard_fields
+
+SECOND = 1_000_000
+T0 = 1_767_312_000 * SECOND  # 2026-01-02T00:00:00Z
+DOOR = {
+    "type": "record",
+    "name": "door",
+    "fields": [
+        {"name": "temperature", "type": "double", "minimum": -40, "maximum": 85},
+        {"name": "passed", "type": "long", "minimum": 0, "maximum": 1000, "out_of_range": "keep"},
+        {"name": "open", "type": "boolean"},
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def contract():
+    """A double, a long that may lie outside its limits, and a boolean."""
+    return contract_of(read_channel_file(json.dumps(DOOR), standard_fields()))
+
+
+@pytest.fixture(scope="session")
+def small_detector(contract):
+    """Half-Space Trees that are ready after 8 readings and find much unusual."""
+    channels = [Channel(c.name, c.minimum, c.maximum, c.kind) for c in contract.channels]
+
+    def make(name="half_space_trees"):
+        settings = {"threshold": 0.6, "n_trees": 3, "height": 4, "window_size": 8}
+        if name == "moving_average":
+            settings = {"threshold": 2.0, "window": 4}
+        return make_detector(name, channels, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def readings(contract):
+    """Batches from rows of (device, seconds since T0, reading id, channel values).
+
+    Rows arrive one a second in the order given, from `at` on; channel values may be left out.
+    """
+    names = [channel.name for channel in contract.channels]
+    full = arrow_schema(contract.record("reading"))
+    schema = pa.schema([field for field in full if field.name not in ("verdict", "score")])
+
+    def make(rows, at=0):
+        rows = [(*row, ()) if len(row) == 3 else row for row in rows]
+        number = len(rows)
+        columns = {
+            "device_id": [device for device, *_ in rows],
+            "event_time": [T0 + round(seconds * SECOND) for _, seconds, *_ in rows],
+            "reading_id": [identity for _, _, identity, _ in rows],
+            "arrival_time": [T0 + (at + row) * SECOND for row in range(number)],
+            "source": ["test"] * number,
+            "position": [f"{at + row:09d}" for row in range(number)],
+            "site": [f"site of {device}" for device, *_ in rows],
+            "model": [None] * number,
+            "known": [True] * number,
+        }
+        for place, name in enumerate(names):
+            columns[name] = [values[place] if place < len(values) else None for *_, values in rows]
+        return pa.RecordBatch.from_arrays(
+            [
+                pa.array(columns.get(field.name, [None] * number), field.type, from_pandas=False)
+                for field in schema
+            ],
+            schema=schema,
+        )
+
+    return make
