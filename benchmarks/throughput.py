@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -44,7 +43,7 @@ from eddyline.transforms.fleet import END_OF_TIME
 from eddyline.transforms.fleet_codec import encode_fleet
 from eddyline.transforms.minute_rows import minute_rows
 from eddyline.transforms.minute_sums import steps_of
-from eddyline.transforms.partial import merged, partial_sums
+from eddyline.transforms.partial import partial_sums
 from eddyline.transforms.payload import PayloadParser
 from eddyline.transforms.watch import split_by_shard
 
@@ -184,12 +183,10 @@ def stages(path: Path, detector: str, lake: Path) -> tuple[dict[str, float], flo
         spent["order"] -= spent["score"] - before
         fleet.detector = score
         state += len(encode_fleet(fleet))
-        sums = timed(
-            "minutes", lambda w=first: merged([partial_sums(w.unique, contract.channels, steps)])
-        )
+        part = timed("minutes", lambda w=first: partial_sums(w.unique, contract.channels, steps))
         minutes = timed(
             "minutes",
-            lambda s=sums: minute_rows(s, [0] * s.num_rows, contract.channels, steps, schema),
+            lambda p=part: minute_rows(p, [0] * p.num_rows, contract.channels, steps, schema),
         )
         scored = pa.Table.from_batches([first.scored, rest.scored])
         timed("lake", lambda s=scored: tables["readings"].write(str(lake), s, 0))
@@ -227,10 +224,16 @@ def child(name: str, path: Path, detector: str) -> None:
         "readings": readings,
         "seconds": time.monotonic() - start,
         "cpu": time.process_time() - cpu,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": _peak_mb(),
     }
     shutil.rmtree(lake, ignore_errors=True)
     sys.stdout.write("\n" + json.dumps(numbers) + "\n")
+
+
+def _peak_mb() -> float:
+    """Of this program alone: the kernel's `ru_maxrss` begins with that of its parent."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def measured(name: str, path: Path, detector: str) -> dict[str, float]:

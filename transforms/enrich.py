@@ -59,7 +59,9 @@ def _beyond(
         values = channel_values(readings, channels)[known]
         outside = (values < registry.low[row[known]]) | (values > registry.high[row[known]])
         for at in np.flatnonzero(outside.any(axis=1)):
-            beyond[known[at]] = [channels[column] for column in np.flatnonzero(outside[at])]
+            beyond[known[at]] = [
+                channels[column] for column in np.flatnonzero(outside[at]).tolist()
+            ]
     return pa.array(beyond, _READING.field("beyond_limits").type)
 
 

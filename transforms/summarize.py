@@ -63,28 +63,22 @@ class Summarize(beam.PTransform):
 
     def expand(self, unique: beam.PCollection[Keyed]) -> beam.PCollection[pa.RecordBatch]:
         """Wire it."""
-        if self.streaming:
-            rows: Any = (
-                unique
-                | "Sum in the batch"
-                >> beam.ParDo(PartialSums(self.contract, split=True)).with_output_types(Keyed)
-                | "Minute windows" >> self._windows()
-                | "Merge minutes" >> beam.CombinePerKey(MergeMinutes())
-                | "Number revisions"
-                >> beam.ParDo(NumberRevisions(self.contract)).with_output_types(pa.RecordBatch)
-                | "Leave the windows" >> beam.WindowInto(GlobalWindows())
+        if not self.streaming:
+            # A shard's readings are all in one batch: there is nothing to merge or to wait for.
+            summed: Any = unique | "Sum up" >> beam.ParDo(SumUp(self.contract)).with_output_types(
+                pa.RecordBatch
             )
-        else:
-            # With every reading at hand the minutes are groups; windows would cost one key each.
-            rows = (
-                unique
-                | "Sum in the batch"
-                >> beam.ParDo(PartialSums(self.contract, split=False)).with_output_types(Keyed)
-                | "Merge minutes" >> beam.CombinePerKey(MergeMinutes())
-                | "Write rows"
-                >> beam.ParDo(WriteRows(self.contract)).with_output_types(pa.RecordBatch)
-            )
-        return rows
+            return summed
+        minutes: Any = (
+            unique
+            | "Sum in the batch" >> beam.ParDo(PartialSums(self.contract)).with_output_types(Keyed)
+            | "Minute windows" >> self._windows()
+            | "Merge minutes" >> beam.CombinePerKey(MergeMinutes())
+            | "Number revisions"
+            >> beam.ParDo(NumberRevisions(self.contract)).with_output_types(pa.RecordBatch)
+            | "Leave the windows" >> beam.WindowInto(GlobalWindows())
+        )
+        return minutes
 
     def _windows(self) -> beam.WindowInto:
         early = AfterProcessingTime(self.early) if self.early else None
@@ -99,12 +93,12 @@ class Summarize(beam.PTransform):
 class PartialSums(beam.DoFn):
     """Sum a batch's readings by minute before anything is shuffled.
 
-    Split, each minute is stamped with its own time: with its batch's one time it would share the
-    fate of the batch's latest reading.
+    Each minute is stamped with its own time: with its batch's one time it would share the fate of
+    the batch's latest reading.
     """
 
-    def __init__(self, contract: Contract, *, split: bool) -> None:
-        self.channels, self.split = contract.channels, split
+    def __init__(self, contract: Contract) -> None:
+        self.channels = contract.channels
 
     def setup(self) -> None:
         """Take the channels' steps."""
@@ -113,11 +107,7 @@ class PartialSums(beam.DoFn):
     def process(self, element: Keyed) -> Iterator[Any]:
         """Sum one batch."""
         shard, readings = element
-        part = partial_sums(readings, self.channels, self.steps)
-        if not self.split:
-            yield shard, part
-            return
-        for minute, one in by_minute(part):
+        for minute, one in by_minute(partial_sums(readings, self.channels, self.steps)):
             yield TimestampedValue((shard, one), Timestamp(micros=minute))
 
 
@@ -211,11 +201,11 @@ class NumberRevisions(_Rows):
             yield self.rows(part.take(pa.array(changed)), [r for r in revisions if r is not None])
 
 
-class WriteRows(_Rows):
-    """The only pane of a bounded job's minutes."""
+class SumUp(_Rows):
+    """The minutes of a bounded job: all of a shard's readings are in the one batch."""
 
     def process(self, element: Keyed) -> Iterator[pa.RecordBatch]:
-        """Take one shard's minutes."""
-        _, part = element
-        if part.num_rows:
-            yield self.rows(part, [0] * part.num_rows)
+        """Sum up one shard."""
+        _, readings = element
+        part = partial_sums(readings, self.channels, self.steps)
+        yield self.rows(part, [0] * part.num_rows)

@@ -29,7 +29,7 @@ from eddyline.transforms.decode import earliest
 from eddyline.transforms.fleet import END_OF_TIME, Fleet, Watched
 from eddyline.transforms.fleet_codec import decode_fleet, encode_fleet
 
-CHUNK = 65_536
+CHUNK = 16_384
 CACHED_FLEETS = 256
 TIMER_STEP = 1_000_000
 
@@ -40,7 +40,8 @@ class WatchedOutputs(NamedTuple):
     """What `Watch` gives.
 
     Args:
-        unique: Readings seen for the first time, keyed by shard, at once.
+        unique: Readings seen for the first time, keyed by shard, at once; of a bounded job all of
+            a shard's readings in one batch.
         scored: Readings with verdict and score, when they are in order.
         anomalies: The anomalies among them, explained.
     """
@@ -182,7 +183,8 @@ class WatchShard(beam.DoFn):
         fleet = self._read(shard, state)
         watched = fleet.observe(readings)
         self._write(shard, fleet, state, due)
-        yield from _outputs(shard, watched)
+        yield from _scored(watched)
+        yield from _unique(shard, watched.unique)
 
     @on_timer(DUE)
     def release(
@@ -196,7 +198,7 @@ class WatchShard(beam.DoFn):
         fleet = self._read(shard, state)
         watched = fleet.advance(timestamp.micros)
         self._write(shard, fleet, state, due)
-        yield from _outputs(shard, watched)
+        yield from _scored(watched)
 
     def _read(self, shard: int, state: Any) -> Fleet:
         encoded = state.read()
@@ -231,19 +233,31 @@ class FoldShard(beam.DoFn):
         self.settings = settings
 
     def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Any]:
-        """Fold one shard."""
+        """Fold one shard; its unique readings leave together, as `Summarize` needs them."""
         shard, batches = element
         fleet = self.settings.new_fleet()
-        readings = pa.Table.from_batches(list(batches)).combine_chunks()
-        arrived = readings.sort_by(
-            [(name, "ascending") for name in ("arrival_time", "source", "position")]
-        )
-        for chunk in arrived.combine_chunks().to_batches(max_chunksize=CHUNK):
-            yield from _outputs(shard, fleet.observe(chunk))
-        yield from _outputs(shard, fleet.advance(END_OF_TIME))
+        unique: list[pa.RecordBatch] = []
+        for chunk in _by_arrival(batches):
+            watched = fleet.observe(chunk)
+            unique.append(watched.unique)
+            yield from _scored(watched)
+        yield from _scored(fleet.advance(END_OF_TIME))
+        yield from _unique(shard, pa.concat_batches(unique))
 
 
-def _outputs(shard: int, watched: Watched) -> Iterator[Any]:
+def _by_arrival(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The readings in the order of their arrival, some at a time: one shard can be large."""
+    order = [(name, "ascending") for name in ("arrival_time", "source", "position")]
+    readings = pa.Table.from_batches(list(batches)).combine_chunks().to_batches()[0]
+    places = readings.select([name for name, _ in order])
+    row = pa.array(np.arange(readings.num_rows))
+    arrived = pa.Table.from_batches([places.append_column("row", row)]).sort_by(order)
+    rows = arrived.column("row").combine_chunks()
+    for start in range(0, len(rows), CHUNK):
+        yield readings.take(rows.slice(start, CHUNK))
+
+
+def _scored(watched: Watched) -> Iterator[Any]:
     count("readings", watched.scored.num_rows)
     count("duplicates", watched.duplicates)
     count("anomalies", watched.anomalies.num_rows)
@@ -254,6 +268,9 @@ def _outputs(shard: int, watched: Watched) -> Iterator[Any]:
     if watched.anomalies.num_rows:
         stamped = TimestampedValue(watched.anomalies, earliest(watched.anomalies, "event_time"))
         yield TaggedOutput("anomalies", stamped)
-    if watched.unique.num_rows:
-        stamped = TimestampedValue((shard, watched.unique), earliest(watched.unique, "event_time"))
+
+
+def _unique(shard: int, unique: pa.RecordBatch) -> Iterator[Any]:
+    if unique.num_rows:
+        stamped = TimestampedValue((shard, unique), earliest(unique, "event_time"))
         yield TaggedOutput("unique", stamped)

@@ -83,12 +83,13 @@ def test_an_opened_file_is_closed(tmp_path, ending):
 
 
 def test_files_match_by_name_in_order(tmp_path):
-    for name in ("b.jsonl", "a.jsonl", "c.txt", "sub"):
-        (tmp_path / name).touch()
-    assert [f.path for f in matching_files(str(tmp_path / "*.jsonl"))] == [
-        str(tmp_path / name) for name in ("a.jsonl", "b.jsonl")
-    ]
-    assert [f.path for f in matching_files(str(tmp_path / "c.txt"))] == [str(tmp_path / "c.txt")]
+    for name in "fbhdacge":
+        (tmp_path / f"{name}.jsonl").touch()
+    (tmp_path / "a.txt").touch()
+    found = [file.path for file in matching_files(str(tmp_path / "*.jsonl"))]
+    assert found == [str(tmp_path / f"{name}.jsonl") for name in "abcdefgh"]
+    [one] = matching_files(str(tmp_path / "a.txt"))
+    assert one.path == str(tmp_path / "a.txt")
 
 
 def test_no_match_is_an_error_that_names_the_pattern(tmp_path):

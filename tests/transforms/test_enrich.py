@@ -20,8 +20,8 @@ from eddyline.transforms.registry import read_registry
 ARRIVAL = 1_767_268_800_000_000
 YAML = b"""
 devices:
-  - {device_id: a, site: Bern, latitude: 46.9, longitude: 7.4, model: th-2}
   - {device_id: b, site: Basel, model: other}
+  - {device_id: a, site: Bern, latitude: 46.9, longitude: 7.4, model: th-2}
 models:
   th-2:
     temperature: {minimum: 5, maximum: 35}

@@ -568,6 +568,17 @@ def test_one_bad_record_of_a_container_leaves_the_others():
         assert list(fastavro.reader(io.BytesIO(letter["payload"]))) == [reading]
 
 
+def test_invalid_utf8_in_one_record_of_a_container_leaves_the_others():
+    schema = record_of(("device", "string"), ("ts", "long"))
+    records = [varint(1) + device + varint(NOW) for device in (b"a", b"\xff", b"b")]
+    container = avro_of(schema, b"".join(records), count=3)
+    readings, letters, _ = decode([message(container)])
+    assert [row["device_id"] for row in readings] == ["a", "b"]
+    assert [(letter["reason"], letter["payload"]) for letter in letters] == [
+        ("not_utf8", avro_of(schema, records[1]))
+    ]
+
+
 def test_a_hostile_message_in_one_batch_with_all_others_changes_none_of_them():
     cases = [case for case in CASES if not case.rules]
     messages = [message(case.payload, case.attributes, case.name) for case in cases]
