@@ -51,5 +51,5 @@ setup(
         "zstandard>=0.23",
     ],
     extras_require={"dev": DEV},
-    entry_points={"console_scripts": ["eddyline = eddyline.pipeline.cli:main"]},
+    entry_points={"console_scripts": ["eddyline = eddyline.pipeline.__main__:main"]},
 )

@@ -240,7 +240,8 @@ def measured(name: str, path: Path, detector: str) -> dict[str, float]:
     """One job's numbers, from a process of its own."""
     command = [sys.executable, "-m", "benchmarks.throughput", "--child", name]
     command += ["--file", str(path), "--detector", detector]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    as_the_command = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=as_the_command)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -55,11 +55,6 @@ From = Annotated[
 To = Annotated[datetime | None, typer.Option("--to", help="Before this time (UTC).", formats=TIMES)]
 
 
-def main() -> None:
-    """Run a command."""
-    app()
-
-
 @contextmanager
 def refusing() -> Generator[None]:
     """Turn what the user can mend into one line and exit code 2; a bug keeps its traceback."""

@@ -126,7 +126,7 @@ def _batch(places: pa.RecordBatch, devices: np.ndarray, sums: np.ndarray) -> pa.
     schema = _schema(sums.shape[1])
     packed = [
         pa.FixedSizeBinaryArray.from_buffers(
-            schema.field(name).type, len(devices), [None, pa.py_buffer(array.tobytes())]
+            schema.field(name).type, len(devices), [None, pa.py_buffer(array.view(np.uint8))]
         )
         for name, array in (("device", devices), ("channels", sums))
     ]

@@ -29,6 +29,7 @@ from eddyline.transforms.minute_sums import steps_of
 from eddyline.transforms.partial import NO_SUMS, by_minute, merged, partial_sums, sums_of
 
 Keyed = tuple[int, pa.RecordBatch]
+MAX_ROWS = 16_384
 
 
 @dataclass
@@ -208,4 +209,6 @@ class SumUp(_Rows):
         """Sum up one shard."""
         _, readings = element
         part = partial_sums(readings, self.channels, self.steps)
-        yield self.rows(part, [0] * part.num_rows)
+        for start in range(0, part.num_rows, MAX_ROWS):
+            some = part.slice(start, MAX_ROWS)
+            yield self.rows(some, [0] * some.num_rows)

@@ -29,7 +29,7 @@ from eddyline.transforms.decode import earliest
 from eddyline.transforms.fleet import END_OF_TIME, Fleet, Watched
 from eddyline.transforms.fleet_codec import decode_fleet, encode_fleet
 
-CHUNK = 16_384
+CHUNK = 8_192
 CACHED_FLEETS = 256
 TIMER_STEP = 1_000_000
 
@@ -40,8 +40,8 @@ class WatchedOutputs(NamedTuple):
     """What `Watch` gives.
 
     Args:
-        unique: Readings seen for the first time, keyed by shard, at once; of a bounded job all of
-            a shard's readings in one batch.
+        unique: Readings seen for the first time, keyed by shard, at once, with the columns that
+            minutes are made of; of a bounded job all of a shard's readings in one batch.
         scored: Readings with verdict and score, when they are in order.
         anomalies: The anomalies among them, explained.
     """
@@ -184,7 +184,7 @@ class WatchShard(beam.DoFn):
         watched = fleet.observe(readings)
         self._write(shard, fleet, state, due)
         yield from _scored(watched)
-        yield from _unique(shard, watched.unique)
+        yield from _unique(shard, _summed(watched, fleet))
 
     @on_timer(DUE)
     def release(
@@ -239,10 +239,12 @@ class FoldShard(beam.DoFn):
         unique: list[pa.RecordBatch] = []
         for chunk in _by_arrival(batches):
             watched = fleet.observe(chunk)
-            unique.append(watched.unique)
+            unique.append(_summed(watched, fleet))
             yield from _scored(watched)
         yield from _scored(fleet.advance(END_OF_TIME))
-        yield from _unique(shard, pa.concat_batches(unique))
+        together = pa.concat_batches(unique)
+        unique.clear()
+        yield from _unique(shard, together)
 
 
 def _by_arrival(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -268,6 +270,11 @@ def _scored(watched: Watched) -> Iterator[Any]:
     if watched.anomalies.num_rows:
         stamped = TimestampedValue(watched.anomalies, earliest(watched.anomalies, "event_time"))
         yield TaggedOutput("anomalies", stamped)
+
+
+def _summed(watched: Watched, fleet: Fleet) -> pa.RecordBatch:
+    names = ("device_id", "event_time", "reading_id", "site", "model", *fleet.channels)
+    return watched.unique.select(names)
 
 
 def _unique(shard: int, unique: pa.RecordBatch) -> Iterator[Any]:

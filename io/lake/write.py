@@ -49,7 +49,7 @@ class WriteLake(beam.PTransform):
     durability: Durability = "bundle"
     shards: int = 4
     flush_seconds: float = 4.0
-    flush_bytes: int = 32 * MEBIBYTE
+    flush_bytes: int = 16 * MEBIBYTE
 
     def __post_init__(self) -> None:
         super().__init__()

@@ -77,6 +77,7 @@ def assert_equal_to_river(detector, values):
     return state
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("limits", ["channel", "learned"])
 def test_twenty_thousand_readings_score_bit_equal_to_river(limits):
     assert_equal_to_river(HalfSpaceTrees(ROOM, limits=limits), room(20_000, missing=0.05))
@@ -206,6 +207,7 @@ def real_streams(data):
     return devices
 
 
+@pytest.mark.many
 def test_records_of_real_devices_take_2_kb(shared_data):
     for device, readings in real_streams(shared_data).items():
         values = np.array(readings)[:2_500]

@@ -35,6 +35,8 @@ from eddyline.schemas.record import (
     standard_fields,
 )
 
+pytestmark = pytest.mark.many
+
 quick = settings(deadline=None, max_examples=25)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIME = st.datetimes(timezones=st.just(UTC))  # of the years 1 to 9999
