@@ -9,6 +9,7 @@ DEV = [
     "hypothesis",
     "jsonschema",
     "moto[server]",
+    "pandas",
     "pyright",
     "pytest",
     "pytest-timeout",
