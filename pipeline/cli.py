@@ -279,7 +279,8 @@ def compact_command(
     with refusing():
         tables = compact(lake, retention_hours)
     for table in tables:
-        out.print(str(table), highlight=False)
+        joined = f"{table.merged} files joined into {table.into}, {table.removed} removed"
+        out.print(f"{table.table}: {joined}", highlight=False)
 
 
 def _utc(time: datetime | None) -> datetime | None:

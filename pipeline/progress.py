@@ -7,6 +7,7 @@ from threading import Event, Thread
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+THREAD = "progress"
 STEPS = (("messages", "decoded messages"), ("readings", "scored readings"))
 
 
@@ -26,7 +27,7 @@ def progress(
     console = console or Console(stderr=True)
     done = Event()
     show = _bars if console.is_terminal else _lines
-    thread = Thread(target=show, args=(counts, total, console, done), daemon=True)
+    thread = Thread(target=show, args=(counts, total, console, done), name=THREAD, daemon=True)
     thread.start()
     try:
         yield
@@ -54,7 +55,8 @@ def _bars(
             for name, task in tasks.items():
                 bars.update(task, completed=now.get(name, 0))
         for name, task in tasks.items():
-            bars.update(task, total=counts().get(name, 0))
+            reached = counts().get(name, 0)
+            bars.update(task, total=reached, completed=reached)
 
 
 def _lines(
