@@ -34,7 +34,7 @@ def replay_of(
     """
 
     def read(pipeline: beam.Pipeline, settings: Settings) -> Batches:
-        give = _dead_letters if dead_letters else _raw
+        give = _dead_letters if dead_letters else read_raw
         rows = settings.batch or FILE_BATCH
         batches: Any = (
             pipeline
@@ -46,22 +46,12 @@ def replay_of(
     return read
 
 
-def _raw(
-    lake: str, start: datetime | None, end: datetime | None, rows: int
-) -> Iterator[pa.RecordBatch]:
-    for batch in read_raw(lake, start, end, rows):
-        yield batch.cast(MESSAGE_SCHEMA)
-
-
 def _dead_letters(
     lake: str, start: datetime | None, end: datetime | None, rows: int
 ) -> Iterator[pa.RecordBatch]:
     letters = open_table(lake, "dead_letters").to_pyarrow_table(columns=MESSAGE_SCHEMA.names)
-    ordered = (
-        letters.select(MESSAGE_SCHEMA.names)
-        .cast(MESSAGE_SCHEMA)
-        .sort_by([(name, "ascending") for name in ("arrival_time", "source", "position")])
-    )
+    order = [(name, "ascending") for name in ("arrival_time", "source", "position")]
+    ordered = letters.cast(MESSAGE_SCHEMA).sort_by(order)
     arrival = ordered.column("arrival_time").to_pylist()
     wanted = [(not start or time >= start) and (not end or time < end) for time in arrival]
     yield from ordered.filter(pa.array(wanted, pa.bool_())).to_batches(max_chunksize=rows)

@@ -71,7 +71,7 @@ class Settings:
     max_bytes: Annotated[
         int, Meta(ge=1, description="Largest payload, before and after decompression.")
     ] = 2**20
-    lake_shards: Annotated[int, Meta(ge=1, description="Writers of each table of the lake.")] = 2
+    lake_shards: Annotated[int, Meta(ge=1, description="Writers a table, when streaming.")] = 2
     flush_seconds: Annotated[
         float, Meta(gt=0, description="Longest wait of a row for its file, when streaming.")
     ] = 4.0

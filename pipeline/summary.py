@@ -1,4 +1,4 @@
-"""The summary of a run: what went in is what came out, by count of what lies in the lake."""
+"""The summary of a run for a person: what went in is what came out, by the job's counters."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Balance:
     Args:
         messages: Messages read.
         items: Readings that they carried, valid or not; a message without one counts as one.
-        readings: Unique readings of this run in the lake.
+        readings: Unique readings of this run.
         duplicates: Readings that were dropped as repeated.
         filtered: Readings that a drop rule dropped.
         dead_letters: Dead letters of this run, by reason.
@@ -73,11 +73,6 @@ def balance_of(ended: Ended) -> Balance:
         anomalies=counts["anomalies"],
         late=counts["late_readings"],
     )
-
-
-def rows_in(lake: str, *tables: str) -> dict[str, int]:
-    """Committed rows of tables of a lake, counted in the lake itself."""
-    return {name: open_table(lake, name).to_pyarrow_dataset().count_rows() for name in tables}
 
 
 def told(balance: Balance, seconds: float) -> RenderableType:

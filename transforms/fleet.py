@@ -26,12 +26,14 @@ class Watched(NamedTuple):
         scored: Readings that are in order now, and late ones, with `verdict` and `score`.
         anomalies: One row for each scored reading with the verdict ANOMALY, and why.
         duplicates: How many readings were dropped as repeated.
+        late: How many of the scored readings are late.
     """
 
     unique: pa.RecordBatch
     scored: pa.RecordBatch
     anomalies: pa.RecordBatch
     duplicates: int
+    late: int
 
 
 class Fleet:
@@ -81,7 +83,7 @@ class Fleet:
         scored, anomalies = self._score(*self._release(self.admission.frontier))
         if is_late.any():
             scored = pa.concat_batches([self._late(unique.filter(pa.array(is_late))), scored])
-        return Watched(unique, scored, anomalies, repeated)
+        return Watched(unique, scored, anomalies, repeated, int(is_late.sum()))
 
     def advance(self, watermark: int) -> Watched:
         """Give what the watermark puts in order: nothing earlier is expected any more.
@@ -93,7 +95,7 @@ class Fleet:
         released, device = self._release(until)
         np.maximum.at(self.admission.frontier, device, _integers(released, "event_time") + 1)
         scored, anomalies = self._score(released, device)
-        return Watched(released.slice(0, 0), scored, anomalies, 0)
+        return Watched(released.slice(0, 0), scored, anomalies, 0, 0)
 
     def due(self) -> int | None:
         """The watermark at which `advance` has something to release; None if nothing waits."""

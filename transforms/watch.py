@@ -261,11 +261,10 @@ def _by_arrival(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _scored(watched: Watched) -> Iterator[Any]:
     count("readings", watched.scored.num_rows)
+    count("late_readings", watched.late)
     count("duplicates", watched.duplicates)
     count("anomalies", watched.anomalies.num_rows)
     if watched.scored.num_rows:
-        late = watched.scored.column("verdict").to_pylist().count("LATE")
-        count("late_readings", late)
         yield TimestampedValue(watched.scored, earliest(watched.scored, "event_time"))
     if watched.anomalies.num_rows:
         stamped = TimestampedValue(watched.anomalies, earliest(watched.anomalies, "event_time"))

@@ -32,8 +32,6 @@ class Gather(beam.DoFn):
     Args:
         lake: Where.
         targets: By name.
-        streaming: Whether a processing-time timer writes while the job runs. A bounded run has
-            none: it writes by size and at the end.
         flush_seconds: The longest a row waits.
         flush_bytes: Bytes of Arrow data that are enough for a file.
         clock: Seconds since the epoch, for the timer and the files' modification time.
@@ -50,14 +48,12 @@ class Gather(beam.DoFn):
         self,
         lake: str,
         targets: Mapping[str, Target],
-        streaming: bool,
         flush_seconds: float,
         flush_bytes: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lake = lake
         self._targets = dict(targets)
-        self._streaming = streaming
         self._flush_seconds = flush_seconds
         self._flush_bytes = flush_bytes
         self._clock = clock
@@ -76,8 +72,7 @@ class Gather(beam.DoFn):
         before = size.read() or 0
         if not before:
             end.set(GlobalWindow().max_timestamp())
-            if self._streaming:
-                soon.set(self._clock() + self._flush_seconds)
+            soon.set(self._clock() + self._flush_seconds)
         batches.add(batch)
         size.write(before + len(batch))
         if before + len(batch) >= self._flush_bytes:

@@ -102,7 +102,7 @@ class WriteLake(beam.PTransform):
             | "Flatten" >> beam.Flatten()
             | "Gather"
             >> beam.ParDo(
-                Gather(self.lake, targets, self.streaming, self.flush_seconds, self.flush_bytes)
+                Gather(self.lake, targets, self.flush_seconds, self.flush_bytes)
             ).with_output_types(tuple[str, bytes])
         )
 

@@ -74,7 +74,7 @@ class Engine:
         self.offset, self.cells = kept
         self.finalizer = Finalizer()
         targets = {"readings": TABLE}
-        self.gather = Gather(lake, targets, streaming=True, flush_seconds=4, flush_bytes=5_000)
+        self.gather = Gather(lake, targets, flush_seconds=4, flush_bytes=5_000)
         on_checkpoint = durability == "checkpoint"
         self.commit = (CommitOnCheckpoint if on_checkpoint else Commit)(lake, targets, True)
         self.commit.setup()
