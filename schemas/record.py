@@ -14,7 +14,9 @@ from eddyline.schemas.channel import (
     read_channel_file,
 )
 
-RecordName = Literal["message", "reading", "minute", "anomaly", "dead_letter", "device"]
+RecordName = Literal[
+    "message", "reading", "minute", "anomaly", "incident", "delivery", "dead_letter", "device"
+]
 FieldType = Literal["string", "bytes", "long", "double", "boolean", "timestamp", "strings", "map"]
 
 RECORD_NAMES: tuple[RecordName, ...] = get_args(RecordName)

@@ -23,6 +23,8 @@ TABLES = {
     "reading": "readings",
     "minute": "minutes",
     "anomaly": "anomalies",
+    "incident": "incidents",
+    "delivery": "deliveries",
     "dead_letter": "dead_letters",
     "message": "raw",
     "device": "",  # has its own section, and is a file of the user's
