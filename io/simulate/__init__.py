@@ -4,6 +4,7 @@
 """
 
 from eddyline.io.simulate.faults import Fault
+from eddyline.io.simulate.outages import Outage
 from eddyline.io.simulate.quantities import QUANTITIES, Quantity
 from eddyline.io.simulate.simulation import Simulation
 from eddyline.io.simulate.stream import Stream, messages, simulate
@@ -13,6 +14,7 @@ from eddyline.io.simulate.write import Written, write
 __all__ = [
     "QUANTITIES",
     "Fault",
+    "Outage",
     "Quantity",
     "Simulation",
     "Stream",

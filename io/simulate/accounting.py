@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eddyline.io.simulate.faults import Fault
+from eddyline.io.simulate.outages import Outage
 from eddyline.io.simulate.quantities import QUANTITIES
 from eddyline.io.simulate.readings import Readings
 from eddyline.io.simulate.signals import Door
@@ -31,6 +32,7 @@ def account(
     fate: Passage,
     sent: Sent,
     faults: tuple[Fault, ...],
+    outages: tuple[Outage, ...],
     doors: tuple[Door, ...],
 ) -> Truth:
     """The truth about a stream.
@@ -42,6 +44,7 @@ def account(
         fate: What happened to each.
         sent: What was sent.
         faults: The planted faults.
+        outages: The outages of sites.
         doors: The openings of doors.
     """
     valid = ~fate.broken
@@ -66,6 +69,7 @@ def account(
         missing={q.name: count for q, count in zip(QUANTITIES, lacking, strict=True)},
         minutes=minutes,
         faults=faults,
+        outages=outages,
         doors=doors,
     )
 

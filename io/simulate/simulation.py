@@ -36,6 +36,7 @@ class Simulation:
         missing: Share of the readings that lack one channel.
         faulty: Share of the devices that have a fault, one each.
         warm_up: Hours before the first fault.
+        outages: Sites whose gateway is gone for a while.
 
     Raises:
         ValueError: For a value that makes no sense, with the name of the field.
@@ -60,12 +61,13 @@ class Simulation:
     missing: float = 0.002
     faulty: float = 1 / 3
     warm_up: float = 1.0
+    outages: int = 0
 
     def __post_init__(self) -> None:
         for name in ("devices", "sites", "hours", "cadence"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
-        for name in ("jitter", "disorder", "warm_up", "seed"):
+        for name in ("jitter", "disorder", "warm_up", "seed", "outages"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, it is {getattr(self, name)}")
         for name in ("duplicates", "late", "malformed", "gathered", "missing"):

@@ -10,6 +10,7 @@ from eddyline.io.simulate.accounting import Sent, account
 from eddyline.io.simulate.faults import plant
 from eddyline.io.simulate.fleet import Fleet, draw_fleet
 from eddyline.io.simulate.malformed import IN_GATHERED, SINGLE_KINDS, bad_entry, malformed
+from eddyline.io.simulate.outages import cut
 from eddyline.io.simulate.payloads import encoded, members, rendered
 from eddyline.io.simulate.readings import Readings, taken
 from eddyline.io.simulate.signals import healthy
@@ -48,7 +49,7 @@ def simulate(simulation: Simulation) -> Stream:
     """Let the fleet measure, fail and send."""
     fleet = draw_fleet(simulation)
     signals = healthy(simulation, fleet)
-    planted = plant(simulation, fleet, signals)
+    planted, outages = cut(simulation, fleet, signals, plant(simulation, fleet, signals))
     readings = taken(simulation, signals, planted)
     fate = passage(simulation, readings)
     items = encoded(fleet, readings)
@@ -88,6 +89,7 @@ def simulate(simulation: Simulation) -> Stream:
             malformed=kinds,
         ),
         faults=planted.faults,
+        outages=outages,
         doors=signals.doors,
     )
     return Stream(fleet, arrival_time[order], payloads, truth)

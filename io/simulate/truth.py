@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from eddyline.io.simulate.faults import Fault
+from eddyline.io.simulate.outages import Outage
 from eddyline.io.simulate.signals import Door
 
 
@@ -35,6 +36,7 @@ class Truth:
         missing: Readings without a value, by channel.
         minutes: Pairs of a device and a minute with at least one reading.
         faults: By start.
+        outages: Of whole sites, by start.
         doors: Openings of doors: events that are no fault and should not alarm.
     """
 
@@ -55,12 +57,14 @@ class Truth:
     missing: dict[str, int]
     minutes: int
     faults: tuple[Fault, ...]
+    outages: tuple[Outage, ...]
     doors: tuple[Door, ...]
 
     def write(self, path: Path) -> None:
         """Write it as JSON, a fault or door as an object."""
         fields = asdict(self)
         fields["faults"] = [fault._asdict() for fault in self.faults]
+        fields["outages"] = [outage._asdict() for outage in self.outages]
         fields["doors"] = [door._asdict() for door in self.doors]
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
@@ -75,5 +79,6 @@ class Truth:
         """
         fields = json.loads(path.read_text(encoding="utf-8"))
         faults = tuple(Fault(**fault) for fault in fields.pop("faults", ()))
+        outages = tuple(Outage(**outage) for outage in fields.pop("outages", ()))
         doors = tuple(Door(**door) for door in fields.pop("doors", ()))
-        return cls(**fields, faults=faults, doors=doors)
+        return cls(**fields, faults=faults, outages=outages, doors=doors)
