@@ -1,0 +1,1 @@
+"""What Kinesis and SQS share: the client, its troubles in words, the service's clock."""

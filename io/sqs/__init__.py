@@ -1,0 +1,1 @@
+"""SQS: a queue without order, whose messages are deleted once the engine has committed them."""

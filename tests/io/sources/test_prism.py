@@ -1,0 +1,141 @@
+"""A source on a real engine: Prism, streaming, against moto on loopback."""
+
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import apache_beam as beam
+import boto3
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from moto.server import ThreadedMotoServer
+
+from eddyline.io.kinesis.source import Kinesis
+from eddyline.io.sources.lag import LAG
+from eddyline.io.sources.read import Pace, ReadSource
+from eddyline.io.sources.until import Until
+from eddyline.io.sqs.source import Sqs
+from eddyline.transforms import coder  # noqa: F401 registers how batches cross to the engine
+
+pytestmark = pytest.mark.job
+
+
+@pytest.fixture
+def prism():
+    cached = Path.home() / ".cache" / "eddyline" / "prism"
+    found = os.environ.get("EDDYLINE_PRISM") or shutil.which("prism")
+    found = found or (str(cached) if cached.is_file() else None)
+    if not found:
+        pytest.skip("needs Prism: EDDYLINE_PRISM=path, or `prism` on the PATH (make prism)")
+    return found
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    yield lambda service: boto3.client(service, region_name="eu-central-1")
+    server.stop()
+
+
+class Note(beam.DoFn):
+    """Notes what it sees in a file of its own, as another process might."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def process(self, element, window=beam.DoFn.WindowParam):
+        with (self.folder / "windows").open("a") as notes:
+            notes.write(json.dumps([time.time(), float(window.end), element]) + "\n")
+        yield element
+
+
+def run(prism, source, folder, produce):
+    flags = ["--runner=PrismRunner", f"--prism_location={prism}", "--streaming"]
+    options = PipelineOptions([*flags, "--experiments=prism_disable_sdf_split"])
+    read = ReadSource(source, Pace(hold=0.3, allowance=0), Until(file=str(folder / "stop")))
+    job = beam.Pipeline(options=options)
+    numbers = (
+        job
+        | read
+        | "Numbers"
+        >> beam.FlatMap(
+            lambda batch: [int(payload) for payload in batch.column("payload").to_pylist()]
+        )
+    )
+    _ = (
+        numbers
+        | beam.WindowInto(beam.window.FixedWindows(1))
+        | beam.combiners.ToList().without_defaults()
+        | beam.ParDo(Note(folder))
+    )
+    producer = threading.Thread(target=produce)
+    producer.start()
+    result = job.run()
+    producer.join()
+    (folder / "stop").touch()
+    result.wait_until_finish()
+    lines = (folder / "windows").read_text().splitlines()
+    return [json.loads(line) for line in lines], result
+
+
+@pytest.mark.timeout(120)
+def test_kinesis_is_read_live_and_drained_by_a_file(prism, aws, tmp_path):
+    client = aws("kinesis")
+    client.create_stream(StreamName="live", ShardCount=3)
+
+    def produce():
+        for part in range(16):
+            client.put_records(
+                StreamName="live",
+                Records=[
+                    {"Data": b"%d" % (part * 50 + n), "PartitionKey": f"d{n % 9}"}
+                    for n in range(50)
+                ],
+            )
+            time.sleep(0.4)
+
+    windows, result = run(prism, Kinesis("live", readers=2), tmp_path, produce)
+    assert sorted(n for _, _, numbers in windows for n in numbers) == list(range(800))
+    # Windows close while the source goes on: by the watermark, and not by its end.
+    early = [at for at, _, _ in windows if at < (tmp_path / "stop").stat().st_mtime]
+    assert len(early) >= 2
+    lags = result.metrics().query()["distributions"]
+    assert any(lag.key.metric.name == "behind_ms" for lag in lags)
+    assert "kinesis:live" in LAG.read()
+
+
+@pytest.mark.timeout(120)
+def test_sqs_is_read_and_what_was_committed_is_deleted(prism, aws, tmp_path):
+    client = aws("sqs")
+    url = client.create_queue(QueueName="live")["QueueUrl"]
+
+    def produce():
+        for first in range(0, 60, 10):
+            client.send_message_batch(
+                QueueUrl=url,
+                Entries=[{"Id": f"{n}", "MessageBody": f"{n}"} for n in range(first, first + 10)],
+            )
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            left = client.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+            if set(left.values()) == {"0"}:
+                break
+            time.sleep(0.3)
+        (tmp_path / "left").write_text(json.dumps(left))
+
+    windows, _ = run(prism, Sqs("live"), tmp_path, produce)
+    assert sorted(n for _, _, numbers in windows for n in numbers) == list(range(60))
+    assert set(json.loads((tmp_path / "left").read_text()).values()) == {"0"}
