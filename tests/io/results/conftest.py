@@ -1,0 +1,91 @@
+"""Rows to publish, and the services to publish to: moto and Google's Pub/Sub emulator."""
+
+import importlib.util
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from moto.server import ThreadedMotoServer
+
+from eddyline.io.rows import resend as waiting
+from eddyline.io.rows.table import row_table
+from eddyline.schemas.record import load_contract
+
+T0 = 1_767_312_000_000_000  # 2026-01-02T00:00:00Z
+CONTRACT = load_contract("room")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(waiting, "FIRST_WAIT", 0.01)
+
+
+@pytest.fixture
+def table():
+    return lambda name: row_table(CONTRACT, name)
+
+
+@pytest.fixture
+def incidents(table):
+    """A batch of incidents: number n opened by room n % 5."""
+
+    def make(numbers, **given):
+        numbers = list(numbers)
+        count = len(numbers)
+        columns = {
+            "incident_id": [f"room-{n % 5}/event/{n}" for n in numbers],
+            "revision": [0] * count,
+            "transition": ["opened"] * count,
+            "kind": ["event"] * count,
+            "severity": ["warning"] * count,
+            "event_time": [T0 + n for n in numbers],
+            "opened_at": [T0 + n for n in numbers],
+            "last_seen": [T0 + n for n in numbers],
+            "device_id": [f"room-{n % 5}" for n in numbers],
+            "count": [1] * count,
+            "duration": [0.0] * count,
+            "channels": [["temperature"]] * count,
+            "explanation": ["It is warm."] * count,
+            "members": [[]] * count,
+            **given,
+        }
+        schema = table("incidents").schema
+        return pa.RecordBatch.from_pydict(
+            {f.name: pa.array(columns.get(f.name, [None] * count), f.type) for f in schema},
+            schema=schema,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def moto():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(moto, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """The address of a Pub/Sub emulator."""
+    found = importlib.util.spec_from_file_location(
+        "pubsub_emulator", Path(__file__).with_name("pubsub_emulator.py")
+    )
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    try:
+        with module.running() as address:
+            yield address
+    except module.NotHere as missing:
+        pytest.skip(str(missing))
