@@ -6,12 +6,15 @@ from typing import Any
 
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.density import Density
+from eddyline.detectors.endpoint import Endpoint
 from eddyline.detectors.half_space_trees import HalfSpaceTrees
 from eddyline.detectors.moving_average import MovingAverage
+from eddyline.detectors.pretrained import Pretrained
 from eddyline.detectors.protocol import Detector
 
 DETECTORS: dict[str, Callable[..., Detector]] = {
-    detector.name: detector for detector in (Density, HalfSpaceTrees, MovingAverage)
+    detector.name: detector
+    for detector in (Density, HalfSpaceTrees, MovingAverage, Pretrained, Endpoint)
 }
 
 
@@ -23,7 +26,8 @@ def setting_names(name: str) -> tuple[str, ...]:
         ('threshold', 'window')
     """
     constructor: Any = DETECTORS[name]
-    return tuple(field.name for field in fields(constructor) if field.name != "channels")
+    settings = (field for field in fields(constructor) if field.init)
+    return tuple(field.name for field in settings if field.name != "channels")
 
 
 def make_detector(name: str, channels: Sequence[Channel], /, **settings: Any) -> Detector:
