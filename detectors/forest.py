@@ -18,6 +18,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from eddyline.detectors.shipped_forests import Trees, Wanted, find_shipped
+
 # Node numbers are unsigned: numba guards every signed index against being negative, and a walk is
 # nothing but indices. It halves the time of a look-up.
 ROOT = np.uint64(1)
@@ -75,9 +77,19 @@ def build_forest(
         raise ValueError(f"features: names must be there and differ, not {features}")
     if len(limits) != len(features):
         raise ValueError(f"limits: {len(limits)} for {len(features)} features")
-    # Half a second of scipy behind it: only for those who build a forest.
+    wanted = Wanted(features, limits, n_trees, height, seed)
+    trees = find_shipped(wanted) or grow_forest(wanted)
+    for array in trees:
+        array.setflags(write=False)
+    return Forest(*trees, height)
+
+
+def grow_forest(wanted: Wanted) -> Trees:
+    """Have River build these trees."""
+    # A second of scipy and pandas behind it: only for those who build a forest.
     from river.anomaly import HalfSpaceTrees
 
+    features, limits, n_trees, height, seed = wanted
     river: Any = HalfSpaceTrees(
         n_trees=n_trees, height=height, limits=dict(zip(features, limits, strict=True)), seed=seed
     )
@@ -93,9 +105,7 @@ def build_forest(
                 feature[tree, node] = column[branch.feature]
                 threshold[tree, node] = branch.threshold
             level = [child for branch in level for child in branch.children]
-    feature.setflags(write=False)
-    threshold.setflags(write=False)
-    return Forest(feature, threshold, height)
+    return Trees(feature, threshold)
 
 
 @numba.njit(cache=True)
