@@ -1,23 +1,21 @@
 """Enrich: what the registry knows of a device, beside each of its readings."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract, load_contract
 from eddyline.transforms.channel_values import channel_values
 from eddyline.transforms.counts import count
 from eddyline.transforms.registry import PLACE, Registry, read_registry
+from eddyline.transforms.reloaded import Reloaded
 
-LOG = logging.getLogger(__name__)
 EMPTY = read_registry("none.csv", b"device_id\n", [])
 # The columns that are added depend on no channel, so any contract tells their types.
 _READING = arrow_schema(load_contract("room").record("reading"))
@@ -65,62 +63,9 @@ def _beyond(
     return pa.array(beyond, _READING.field("beyond_limits").type)
 
 
-class RegistryFile:
-    """A registry file that is read again when it changes.
-
-    Guarantee: `current` is always a registry that was read whole. A file that has become wrong,
-    unreadable or is gone keeps the last good one; that is logged and counted as `registry_refused`
-    once a trouble, and looked at again until it is over.
-
-    Args:
-        path: Local, `s3://` or `gs://`.
-        channels: The declared channels.
-        refresh: Seconds between looks at the file.
-        clock: Seconds that only grow.
-
-    Raises:
-        ValueError: The file is wrong at the start, when there is no last good one.
-    """
-
-    def __init__(
-        self, path: str, channels: Sequence[str], refresh: float, clock: Callable[[], float]
-    ) -> None:
-        self.path, self.channels = path, tuple(channels)
-        self.refresh, self.clock = refresh, clock
-        self._looked = clock()
-        self._version = FileSystems.last_updated(path)
-        self._registry = self._read()
-        self._trouble = ""
-
-    def current(self) -> Registry:
-        """The registry as the file was at the last look."""
-        if self.clock() - self._looked >= self.refresh:
-            self._looked = self.clock()
-            self._look()
-        return self._registry
-
-    def _look(self) -> None:
-        try:
-            version = FileSystems.last_updated(self.path)
-            if version != self._version:
-                self._registry = self._read()
-                self._version = version
-                count("registry_reloaded")
-            self._trouble = ""
-        except (BeamIOError, OSError, ValueError) as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                count("registry_refused")
-                LOG.warning("registry kept as it was: %s", error)
-
-    def _read(self) -> Registry:
-        with FileSystems.open(self.path) as file:
-            return read_registry(self.path, file.read(), self.channels)
-
-
 @dataclass
 class Enrich(beam.PTransform):
-    """Add what the device registry knows to each reading; see `enrich` and `RegistryFile`.
+    """Add what the device registry knows to each reading; see `enrich` and `Reloaded`.
 
     Counters: `unknown_device_readings`, `registry_reloaded`, `registry_refused`.
 
@@ -162,8 +107,9 @@ class EnrichBatch(beam.DoFn):
 
     def setup(self) -> None:
         """Read the registry once a worker."""
+        parse = partial(read_registry, channels=self.channels)
         self.file = (
-            RegistryFile(self.path, self.channels, self.refresh, self.clock) if self.path else None
+            Reloaded(self.path, parse, self.refresh, self.clock, "registry") if self.path else None
         )
 
     def process(self, readings: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
