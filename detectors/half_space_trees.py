@@ -17,13 +17,19 @@ from numpy.typing import NDArray
 
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.forest import Forest, build_forest
-from eddyline.detectors.half_space_windows import TO_STANDARD, observe_rows, sum_leaves
+from eddyline.detectors.half_space_windows import (
+    TO_STANDARD,
+    observe_rows,
+    refer_to,
+    sum_leaves,
+)
 from eddyline.detectors.layout import Counters, Layout, bytes_of
 from eddyline.detectors.protocol import Explanation, RecordRefused, Scores, Verdict
 from eddyline.detectors.record import RecordCodec, channel_names, settings_hash
 from eddyline.detectors.rows import check_rows
 from eddyline.detectors.sentence import tell_level, tell_value
 from eddyline.detectors.setting import check_number
+from eddyline.detectors.thresholds import resolve_thresholds
 
 THRESHOLDS = {"channel": 0.95, "learned": 0.995}
 # Half the width of the range that is called usual, in standard deviations.
@@ -77,6 +83,7 @@ class HalfSpaceTrees:
     """
 
     name: ClassVar[str] = "half_space_trees"
+    kinds: ClassVar[tuple[str, ...]] = ("event",)
 
     channels: tuple[Channel, ...]
     threshold: float | None = None
@@ -101,9 +108,9 @@ class HalfSpaceTrees:
             )
 
     @property
-    def alarm(self) -> float:
+    def thresholds(self) -> tuple[float, ...]:
         """The score from which on a reading is an ANOMALY."""
-        return THRESHOLDS[self.limits] if self.threshold is None else self.threshold
+        return (THRESHOLDS[self.limits] if self.threshold is None else self.threshold,)
 
     def new(self, devices: int) -> NDArray[Any]:
         """Return fresh models, one row a device."""
@@ -115,6 +122,7 @@ class HalfSpaceTrees:
         device: NDArray[np.int32],
         event_time: NDArray[np.int64],
         values: NDArray[np.float64],
+        thresholds: NDArray[np.float64] | None = None,
     ) -> Scores:
         """Score each reading against its device's last full window, then count it.
 
@@ -124,6 +132,7 @@ class HalfSpaceTrees:
             ValueError: The shapes do not agree, or a device is not a row of `state`.
         """
         rows = check_rows(state, device, event_time, values, self.channels)
+        alarm = resolve_thresholds(self.thresholds, thresholds, len(state))[:, 0]
         forest = _forest(self)
         readings, channels = rows.values.shape
         score = np.empty(readings)
@@ -136,7 +145,7 @@ class HalfSpaceTrees:
             forest.height,
             self.window_size,
             self.limits == "learned",
-            self.alarm,
+            alarm,
             channel["seen"],
             channel["mean"],
             channel["deviation"],
@@ -153,13 +162,26 @@ class HalfSpaceTrees:
         )
         verdict = np.full(readings, Verdict.NORMAL, dtype=np.uint8)
         verdict[np.isnan(score)] = Verdict.WARM_UP
-        verdict[score >= self.alarm] = Verdict.ANOMALY
-        anomalies = np.flatnonzero(verdict == Verdict.ANOMALY)
+        anomaly = score >= alarm[rows.device]
+        verdict[anomaly] = Verdict.ANOMALY
+        anomalies = np.flatnonzero(anomaly)
         explanations: dict[int, Explanation] = {}
         if len(anomalies):
             told = self._explain(rows.values[anomalies], *reason[anomalies].swapaxes(0, 1))
             explanations = dict(zip(anomalies.tolist(), told, strict=True))
-        return Scores(score, verdict, explanations, {})
+        return Scores(score, verdict, anomaly.astype(np.uint8), explanations, {})
+
+    def rebaseline(self, state: NDArray[Any], row: int) -> None:
+        """Make the readings of the window being filled the reference, as if they had filled it.
+
+        Before the first full window, and right after one, nothing changes.
+
+        Raises:
+            IndexError: The fleet has no such row.
+        """
+        if state["windows"][row] > 0 and state["filled"][row] > 0:
+            times = self.window_size / float(state["filled"][row])
+            refer_to(state["current"][row], state["reference"][row], times)
 
     def encode(self, state: NDArray[Any], row: int) -> bytes:
         """Return one device's model as a record."""

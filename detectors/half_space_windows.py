@@ -150,6 +150,26 @@ def sum_up(nodes: NDArray[np.uint16]) -> None:
         parents >>= 1
 
 
+def refer_to(current: NDArray[np.uint16], reference: NDArray[np.uint16], times: float) -> None:
+    """Make the current window, each count `times` itself, the reference; it goes on being filled.
+
+    Args:
+        current: Leaf counts, shape `[n_trees, 2**height]`.
+        reference: Node counts, shape `[n_trees, 2**(height + 1)]`; changed in place.
+        times: What makes a window in part a full one.
+
+    Examples:
+        >>> reference = np.zeros((1, 8), np.uint16)
+        >>> refer_to(np.array([[1, 0, 0, 3]], np.uint16), reference, times=2.5)
+        >>> reference[0].tolist()
+        [0, 10, 2, 8, 2, 0, 0, 8]
+    """
+    leaves = current.shape[1]
+    for tree in range(current.shape[0]):
+        reference[tree, leaves:] = np.rint(current[tree] * times)
+        sum_up(reference[tree])
+
+
 @numba.njit(cache=True)
 def next_window(current: NDArray[np.uint16], reference: NDArray[np.uint16]) -> None:
     """Make the current window the reference, and start an empty one."""
@@ -269,7 +289,7 @@ def attribute(
         types.int64,
         types.int64,
         types.boolean,
-        types.float64,
+        types.Array(types.float64, 1, "A", readonly=True),
         field(types.int64, 2),
         field(types.float64, 2),
         field(types.float64, 2),
@@ -291,7 +311,7 @@ def observe_rows(
     height: int,
     window_size: int,
     learned: bool,
-    alarm: float,
+    alarm: NDArray[np.float64],
     seen: NDArray[np.int64],
     mean: NDArray[np.float64],
     deviation: NDArray[np.float64],
@@ -314,7 +334,7 @@ def observe_rows(
         height: Of the forest.
         window_size: Readings in a window.
         learned: Whether features are scaled to the range so far.
-        alarm: A score from here on is asked for its reason.
+        alarm: A device's score from here on is asked for its reason, shape `[devices]`.
         seen: Readings of each channel, shape `[devices, channels]`, as the next four.
         mean: Usual values.
         deviation: Mean absolute deviations from them.
@@ -339,7 +359,7 @@ def observe_rows(
         score[row] = np.nan
         if windows[d] > 0:
             score[row] = score_leaves(height, window_size, reference[d], leaves)
-        if score[row] >= alarm:
+        if score[row] >= alarm[d]:
             for c in range(usual.size):
                 known = seen[d, c] > 0 and not np.isnan(values[row, c])
                 usual[c] = mean[d, c] if known else np.nan

@@ -17,6 +17,7 @@ from eddyline.detectors.record import RecordCodec, channel_names, settings_hash
 from eddyline.detectors.rows import check_rows
 from eddyline.detectors.sentence import tell_level
 from eddyline.detectors.setting import check_number
+from eddyline.detectors.thresholds import resolve_thresholds
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class MovingAverage:
     """
 
     name: ClassVar[str] = "moving_average"
+    kinds: ClassVar[tuple[str, ...]] = ("event",)
 
     channels: tuple[Channel, ...]
     threshold: float = 4.0
@@ -64,6 +66,11 @@ class MovingAverage:
         check_number(self.name, "threshold", self.threshold, 1e-6, 1e12)
         check_number(self.name, "window", self.window, 2, 1_000_000, whole=True)
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Deviations from which on a reading is an ANOMALY."""
+        return (self.threshold,)
+
     def new(self, devices: int) -> NDArray[Any]:
         """Return fresh models, one row a device."""
         return _codec(self).layout.new(devices)
@@ -74,6 +81,7 @@ class MovingAverage:
         device: NDArray[np.int32],
         event_time: NDArray[np.int64],
         values: NDArray[np.float64],
+        thresholds: NDArray[np.float64] | None = None,
     ) -> Scores:
         """Score each reading against its device's mean and deviation, then learn it.
 
@@ -83,6 +91,7 @@ class MovingAverage:
             ValueError: The shapes do not agree, or a device is not a row of `state`.
         """
         rows = check_rows(state, device, event_time, values, self.channels)
+        alarm = resolve_thresholds(self.thresholds, thresholds, len(state))[:, 0]
         readings, channels = rows.values.shape
         score = np.empty(readings)
         # Written for anomalies only, so few of its pages are ever touched.
@@ -90,7 +99,7 @@ class MovingAverage:
         channel = state["channel"]
         observe_rows(
             self.window,
-            self.threshold,
+            alarm,
             np.array([0.0 if c.kind == "double" else 1.0 for c in self.channels]),
             channel["seen"],
             channel["mean"],
@@ -105,12 +114,22 @@ class MovingAverage:
         verdict = np.full(readings, Verdict.NORMAL, dtype=np.uint8)
         verdict[np.isnan(score)] = Verdict.WARM_UP
         verdict[np.isnan(rows.values).all(axis=1)] = Verdict.UNSCORED
-        verdict[score >= self.threshold] = Verdict.ANOMALY
+        anomaly = score >= alarm[rows.device]
+        verdict[anomaly] = Verdict.ANOMALY
         explanations = {
             row: self._explain(rows.values[row], *reason[row])
-            for row in np.flatnonzero(verdict == Verdict.ANOMALY).tolist()
+            for row in np.flatnonzero(anomaly).tolist()
         }
-        return Scores(score, verdict, explanations, {})
+        return Scores(score, verdict, anomaly.astype(np.uint8), explanations, {})
+
+    def rebaseline(self, state: NDArray[Any], row: int) -> None:
+        """Move each channel's mean to its last value; its deviation stays.
+
+        Raises:
+            IndexError: The fleet has no such row.
+        """
+        channel = state["channel"][row]
+        channel["mean"] = channel["last"]
 
     def encode(self, state: NDArray[Any], row: int) -> bytes:
         """Return one device's model as a record."""
@@ -166,7 +185,7 @@ class MovingAverage:
 @kernel(
     types.void(
         types.int64,
-        types.float64,
+        types.Array(types.float64, 1, "A", readonly=True),
         given(types.float64, 1),
         field(types.int64, 2),
         field(types.float64, 2),
@@ -181,7 +200,7 @@ class MovingAverage:
 )
 def observe_rows(
     window: int,
-    alarm: float,
+    alarm: NDArray[np.float64],
     least_step: NDArray[np.float64],
     seen: NDArray[np.int64],
     mean: NDArray[np.float64],
@@ -201,7 +220,7 @@ def observe_rows(
 
     Args:
         window: In readings.
-        alarm: A score from here on is asked for its reason.
+        alarm: A device's score from here on is asked for its reason, shape `[devices]`.
         least_step: Smallest change each channel can make, 0 where unknown.
         seen: Readings of each channel, shape `[devices, channels]`, as the next four.
         mean: Moving means.
@@ -229,7 +248,7 @@ def observe_rows(
                 if not largest >= distance[c]:
                     largest = distance[c]
         score[row] = largest
-        if largest >= alarm:
+        if largest >= alarm[d]:
             for c in range(distance.size):
                 reason[row, 0, c] = distance[c]
                 reason[row, 1, c] = mean[d, c]

@@ -54,6 +54,8 @@ class Scores(NamedTuple):
     """NaN where the verdict is WARM_UP or UNSCORED: "not ready" is never a number."""
     verdict: NDArray[np.uint8]
     """Values of `Verdict`."""
+    alarms: NDArray[np.uint8]
+    """Bit k is set where the detector's `kinds[k]` alarms: ANOMALY is exactly where it is not 0."""
     explanations: dict[int, Explanation]
     """Row to its reason, for exactly the ANOMALY rows."""
     extras: dict[str, NDArray[np.float64]]
@@ -63,9 +65,9 @@ class Scores(NamedTuple):
 class RecordRefused(ValueError):
     """A device record could not be read back; `reason` is a short constant fit for a counter.
 
-    Reasons: truncated, foreign, version, detector, settings, corrupt. The row of the state that was
-    to be filled is as `Detector.new` makes it, so the caller counts the reason and the device
-    starts a warm-up.
+    Reasons: truncated, foreign, version, detector, settings, channels, corrupt. The row of the
+    state that was to be filled is as `Detector.new` makes it, so the caller counts the reason and
+    the device starts a warm-up.
 
     Args:
         reason: One of the reasons above.
@@ -97,10 +99,18 @@ class Detector(Protocol):
 
     name: ClassVar[str]
     """What the registry and the device records call it: "half_space_trees", ..."""
+    kinds: ClassVar[tuple[str, ...]]
+    """The incident kinds its alarms are of, 1 to 8: "event" is of one reading, "condition" a state
+    that lasts."""
 
     @property
     def channels(self) -> tuple[Channel, ...]:
         """The channels it reads, in the order of the columns of `values`."""
+        ...
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """From where on it alarms, one a kind, in the unit of its score."""
         ...
 
     def new(self, devices: int) -> NDArray[Any]:
@@ -113,6 +123,7 @@ class Detector(Protocol):
         device: NDArray[np.int32],
         event_time: NDArray[np.int64],
         values: NDArray[np.float64],
+        thresholds: NDArray[np.float64] | None = None,
     ) -> Scores:
         """Score, then learn, row by row in the order given; changes `state` in place.
 
@@ -125,9 +136,24 @@ class Detector(Protocol):
             device: Row of `state` for each reading, shape `[n]`.
             event_time: Microseconds since the epoch, shape `[n]`; ascending for each device.
             values: Finite channel values, NaN where missing, shape `[n, channels]`.
+            thresholds: One a device and kind, `[devices, len(kinds)]` by row of `state`, in place
+                of the detector's own; NaN where its own counts, infinity for never. They change
+                verdicts, alarms and explanations and never what is learned.
 
         Returns:
             One score and verdict for each reading.
+        """
+        ...
+
+    def rebaseline(self, state: NDArray[Any], row: int) -> None:
+        """Take a device's present regime for normal, as an operator says; changes its row.
+
+        What a reading is compared with moves to the device's last readings at once and its alarms
+        end. What was learned besides goes on: no new warm-up. A device that has seen nothing stays
+        as it is.
+
+        Raises:
+            IndexError: The fleet has no such row.
         """
         ...
 

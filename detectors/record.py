@@ -76,8 +76,9 @@ class RecordCodec:
         channels: Names of the channels, in the order of the layout.
         layout: How a model lies in memory.
         keep_channels: Whether a record of other channels is of use: then the channels in common
-            keep their fields and the device its own, new channels are fresh, and so are the
-            counters, which are of the channels together.
+            keep their fields and the device its own, wherever they stand now; new channels are
+            fresh, and so are all counters, which are of the channels together. Without it such a
+            record is refused with the reason `channels`.
     """
 
     detector: str

@@ -1,7 +1,7 @@
 """The detectors that are compared, each with one configuration for all sets.
 
-Ours go through the `Detector` protocol as the job uses it; of the density detector's two scores and
-five alarms, windows are judged by records of its event score and by its event alarm. River's have
+Ours go through the `Detector` protocol as the job uses it; of the density detector's scores and
+alarms, windows are judged by records of its event score and by its event alarm. River's have
 one score a row, and no say about alarms except by its `QuantileFilter`, so that is what they get.
 """
 
@@ -46,6 +46,9 @@ class Outputs(NamedTuple):
     """This row is part of a fault: for labels on rows."""
     event: Floats
     """Something new happens now. Is `condition` itself where there is one score."""
+    table: Floats
+    """How rare this row is where the order of rows says nothing. `condition` where there is one
+    score."""
     novelty: Floats
     """What a threshold makes detections of, for windows (NAB); NaN is none."""
     alarm: NDArray[np.bool_]
@@ -98,6 +101,7 @@ class Ours:
         rows = len(device.event_time)
         event = np.empty(rows)
         condition = np.empty(rows)
+        table = np.empty(rows)
         alarm = np.empty(rows, np.bool_)
         unready = np.empty(rows, np.bool_)
         happened = np.zeros(rows, np.bool_)
@@ -109,15 +113,16 @@ class Ours:
             extras = frozenset(answer.extras)
             event[part] = answer.extras.get("event", answer.score)
             condition[part] = answer.extras.get("condition", answer.score)
+            table[part] = answer.extras.get("novelty", condition[part])
             alarm[part] = answer.verdict == Verdict.ANOMALY
             unready[part] = answer.verdict == Verdict.WARM_UP
             if "alarm" in extras:
                 happened[part] = (answer.extras["alarm"].astype(np.uint8) & Alarm.EVENT) > 0
         if not {"event", "condition", "alarm"} <= extras:
-            return Outputs(condition, condition, condition, alarm, new_alarms(alarm))
+            return Outputs(condition, condition, condition, condition, alarm, new_alarms(alarm))
         records = novelty(event, device.event_time)
         records[unready] = np.nan
-        return Outputs(condition, event, records, alarm, happened)
+        return Outputs(condition, event, table, records, alarm, happened)
 
 
 class RowScorer(Protocol):
@@ -189,7 +194,7 @@ class Rivers:
             alarm[number] = found >= (limit.get() or math.inf)
             limit.update(found)
             model.learn(row)
-        return Outputs(score, score, score, alarm, new_alarms(alarm))
+        return Outputs(score, score, score, score, alarm, new_alarms(alarm))
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,7 @@ class NabsGaussian:
             raise Unavailable("windowed_gaussian: for one channel")
         score = windowed_gaussian(device.values[:, 0])
         reached = score >= 1.0
-        return Outputs(score, score, score, reached, reached)
+        return Outputs(score, score, score, score, reached, reached)
 
 
 SEEDS = (42, 43, 44, 45, 46)

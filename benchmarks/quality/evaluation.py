@@ -42,8 +42,8 @@ class Measured(NamedTuple):
 def judge(dataset: DataSet, outputs: list[Outputs]) -> dict[str, float]:
     """Return the measures that a set's kind allows.
 
-    Windows are judged by novelty, the labels of rows by the condition score, both by what the
-    detector does at its fixed threshold.
+    Windows are judged by novelty, the labels of rows by the condition score ("auc_table": by what
+    the detector says of rows without order), both by what it does at its fixed threshold.
 
     Args:
         dataset: The set.
@@ -72,6 +72,8 @@ def judge(dataset: DataSet, outputs: list[Outputs]) -> dict[str, float]:
             condition = np.concatenate([said.condition[FIRST:] for said in outputs])
             found["auc"] = roc_auc(label, condition)
             found["ap"] = average_precision(label, condition)
+            table = np.concatenate([said.table[FIRST:] for said in outputs])
+            found["auc_table"] = roc_auc(label, table)
             if any(said.event is not said.condition for said in outputs):
                 event = np.concatenate([said.event[FIRST:] for said in outputs])
                 found["auc_event"] = roc_auc(label, event)

@@ -41,6 +41,16 @@ def _mean(measure: str, *datasets: str) -> Callable[[Results, str], float]:
     return value
 
 
+def _table(dataset: str) -> Callable[[Results, str], float]:
+    """Of a set whose rows have no times: by the score for tables, of detectors that have one."""
+
+    def value(results: Results, contender: str) -> float:
+        found = mean_of(results, contender, (dataset,), "auc_table")
+        return mean_of(results, contender, (dataset,), "auc") if math.isnan(found) else found
+
+    return value
+
+
 INTEL = tuple(f"intel/{fault}" for fault in INTEL_FAULTS)
 INJECTED = tuple(f"injected/{source}/{fault}" for source in SOURCES for fault in FAULTS)
 EASY = ("intel/random", "intel/bias", "intel/drift", "intel/mixed")
@@ -57,10 +67,10 @@ GOALS = (
     Goal("Intel faults, mean AUC", 0.905, 0.93, _auc(*INTEL)),
     Goal("Intel malfunction, AUC", 0.88, 0.92, _auc("intel/malfunction")),
     Goal("Intel polydrift, AUC", 0.745, 0.85, _auc("intel/polydrift")),
-    Goal("HTTP in true order, AUC", 0.99, 0.997, _auc("hst/http")),
-    Goal("SMTP, AUC", 0.97, 0.98, _auc("hst/smtp")),
-    Goal("mammography, AUC", 0.93, 0.94, _auc("hst/mammography")),
-    Goal("cover, AUC", 0.62, 0.75, _auc("hst/cover")),
+    Goal("HTTP in true order, AUC", 0.99, 0.997, _table("hst/http")),
+    Goal("SMTP, AUC", 0.97, 0.98, _table("hst/smtp")),
+    Goal("mammography, AUC", 0.93, 0.94, _table("hst/mammography")),
+    Goal("cover, AUC", 0.62, 0.75, _table("hst/cover")),
     Goal("event recall: Intel spike, bias, drift, mixed", 0.99, 1.0, _recall(*EASY)),
     Goal("event recall: Intel malfunction", 0.88, 0.95, _recall("intel/malfunction")),
     Goal("event recall: Intel polydrift", 0.72, 0.85, _recall("intel/polydrift")),

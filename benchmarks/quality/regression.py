@@ -21,6 +21,7 @@ WATCHED = {
     "nab_best": Watched(True, 0.5),
     "nab_fixed": Watched(True, 0.5),
     "auc": Watched(True, 0.003),
+    "auc_table": Watched(True, 0.003),
     "ap": Watched(True, 0.01),
     "new_alarm_recall": Watched(True, 0.02),
     "event_recall": Watched(True, 0.02),

@@ -14,6 +14,11 @@ GAUSS = 1.2533
 """√(π/2): mean absolute deviation to standard deviation."""
 MEMORY = 4000.0
 """Readings a slow average remembers."""
+STUCK_EXPONENT = 8.0
+"""A run that one in 10^8 would reach, were each reading drawn anew."""
+STUCK_TIMES = 2.0
+STUCK_LEAST = 12.0
+"""Readings below which no run is long."""
 
 
 @njit(cache=True)
@@ -79,7 +84,7 @@ def place(value: float, low: float, high: float) -> tuple[float, float]:
 
 @njit(cache=True)
 def level(
-    value: float, mean: float, spread: float, hold: float, seen: float, least: float
+    value: float, mean: float, spread: float, hold: float, seen: float, least: float, memory: float
 ) -> tuple[float, float, float, float]:
     """Deviation from the slow mean, in robust deviations: (zl, mean, spread, hold).
 
@@ -92,13 +97,13 @@ def level(
     scale = GAUSS * spread + least
     deviation = value - mean
     z = deviation / scale
-    a = rate(seen, MEMORY)
+    a = rate(seen, memory)
     if seen > 20.0 and abs(z) > 3.0:
         deviation = math.copysign(3.0 * scale, deviation)
         hold = min(hold + 1.0, 60000.0)
     elif hold > 0.0:
         hold -= 1.0
-    if hold > 2000.0:
+    if hold > 0.5 * memory:
         a = min(10.0 * a, 1.0)
     mean += a * deviation
     spread += a * (abs(deviation) - spread)
@@ -116,6 +121,7 @@ def innovation(
     z_level: float,
     seen: float,
     least: float,
+    memory: float,
 ) -> tuple[float, float, float, float]:
     """Deviation from the recent past, in robust deviations: (zi, reference, spread, skipped).
 
@@ -133,14 +139,14 @@ def innovation(
     if seen > 20.0 and z > 12.0 and not usual:
         return z, reference, spread, min(skipped + 1.0, 60000.0)
     size = min(abs(error), 12.0 * (spread + least)) / root
-    spread += rate(seen, MEMORY) * (size - spread)
+    spread += rate(seen, memory) * (size - spread)
     reference += error * (0.7 if skipped == 0.0 else 1.0)
     return z, reference, spread, 0.0
 
 
 @njit(cache=True)
 def volatility(
-    change: float, slow: float, fast: float, seen: float, least: float
+    change: float, slow: float, fast: float, seen: float, least: float, memory: float
 ) -> tuple[float, float, float]:
     """Recent size of the steps over their usual size: (vr, slow, fast).
 
@@ -148,30 +154,57 @@ def volatility(
     vr = vf/(sd + floor), 0 for the first 20 readings.
     """
     size = abs(change)
-    slow += rate(seen, MEMORY) * (min(size, 6.0 * (GAUSS * slow + least)) - slow)
+    slow += rate(seen, memory) * (min(size, 6.0 * (GAUSS * slow + least)) - slow)
     fast += rate(seen, 10.0) * (size - fast)
     ratio = fast / (slow + least) if seen > 20.0 else 0.0
     return ratio, slow, fast
 
 
 @njit(cache=True)
-def stuck(
-    change: float, step: float, run: float, same: float, seen: float
-) -> tuple[float, float, float]:
-    """How unlikely it is that the value has not moved for so long: (st, run, same).
+def structure(local: float, whole: float) -> tuple[float, float]:
+    """How far the last reading tells the next: (weight of the innovation, weight of the level).
 
-    st = run · −log10(p), p the channel's own share of readings that equal the one before (.01 to
-    .999), not learned while the run is 100 or longer. 0 while the channel has never moved.
+    r = usual innovation/usual deviation from the level; the weights are max(1 − r, 0) and
+    (r − .7)/.3 clipped to [0, 1]. Where readings follow each other slowly r is near 0 and an
+    innovation is news of its own. Where each is drawn anew r is 1 or more: then the innovation only
+    adds the noise of the reading before, and the level counts in its place.
+
+    Examples:
+        >>> structure(0.1, 1.0), structure(1.2, 1.0)
+        ((0.9, 0.0), (0.0, 1.0))
+    """
+    r = local / whole
+    return max(1.0 - r, 0.0), min(max((r - 0.7) / 0.3, 0.0), 1.0)
+
+
+@njit(cache=True)
+def stuck(
+    change: float, step: float, run: float, longest: float, same: float, seen: float, memory: float
+) -> tuple[float, float, float, float, float]:
+    """How unlikely it is that the value has not moved for so long: (st, sk, run, longest, same).
+
+    st = run · −log10(p) − 1, not below 0: p is the channel's own share of readings that equal
+    the one before (.01 to .999), not learned while the run is 100 or longer. So st + 1 is the
+    exponent of the run's chance, were each reading drawn anew. They are not: calm hours have long
+    runs. So sk = min((st + 1)/8, run/(2 longest)), with 6 for the longest at least: 1 where the
+    run is also twice as long as any that has ended. 0 while the channel has never moved.
     """
     if seen == 0.0:
-        return 0.0, 0.0, 0.0
-    run = run + 1.0 if change == 0.0 else 0.0
+        return 0.0, 0.0, 0.0, 0.0, 0.0
     sign = 0.0
-    if run > 0.0 and step > 0.0:
-        sign = -run * math.log10(min(max(same, 0.01), 0.999))
+    long = 0.0
+    if change == 0.0:
+        run += 1.0
+        if step > 0.0:
+            exponent = -run * math.log10(min(max(same, 0.01), 0.999))
+            sign = max(exponent - 1.0, 0.0)
+            long = min(exponent / STUCK_EXPONENT, run / max(STUCK_TIMES * longest, STUCK_LEAST))
+    else:
+        longest = max(longest, run)
+        run = 0.0
     if run < 100.0:
-        same += rate(seen, MEMORY) * ((1.0 if change == 0.0 else 0.0) - same)
-    return sign, run, same
+        same += rate(seen, memory) * ((1.0 if change == 0.0 else 0.0) - same)
+    return sign, long, run, longest, same
 
 
 @njit(cache=True)

@@ -17,11 +17,21 @@ from eddyline.detectors.density.channel_features import (
     quantum,
     squash,
     squash_ratio,
+    structure,
     stuck,
     volatility,
 )
-from eddyline.detectors.density.heads import level_head, noise_head
-from eddyline.detectors.density.season import expected_at, season
+from eddyline.detectors.density.heads import (
+    DRIFT_THRESHOLD,
+    LEVEL_THRESHOLD,
+    NOISE_THRESHOLD,
+    last_hour,
+    level_head,
+    noise_head,
+)
+from eddyline.detectors.density.own_scale import learn_habit, take_off
+from eddyline.detectors.density.pace import Pace
+from eddyline.detectors.density.season import expected_at, season, surprise_at_hour
 
 MOSTLY_SAME = 0.8
 """Share of unchanged readings above which a channel has no noise head: any step is news there."""
@@ -37,19 +47,26 @@ def read_channel(
     raw: float,
     hour: float,
     shift: int,
+    pace: Pace,
+    share: float,
     c: int,
     points: NDArray[np.float64],
     about: NDArray[np.float64],
-) -> tuple[float, float, float, float, float, bool]:
-    """Return innovation, |level|, stuck, noise head, level head, and whether it is suspicious.
+) -> tuple[float, float, float, float, float, float, bool]:
+    """Return the channel's signs: (sudden, far, stuck, still, noise, away, suspicious).
 
-    All are computed from what was learned before; then the value is learned.
+    `sudden` and `far` are the innovation and the distance from the level in bits, less the
+    channel's habit; `stuck` is the run's exponent; `still`, `noise` and `away` are heads that alarm
+    at 1 in a device of up to 3 channels. All are computed from what was learned before; then the
+    value is learned.
 
     Args:
         channel: A record of `state.CHANNEL`, changed in place.
         raw: The value, finite.
         hour: Of the day.
         shift: Four-hour bin of the day, −1 where the reading has no time: then no season.
+        pace: Of the device.
+        share: Of its habit that is taken off the channel.
         c: Number of the channel.
         points: Takes the channel's two features of each forest, `[3, 2 · channels]`.
         about: Takes the channel's row of `told`.
@@ -83,20 +100,8 @@ def read_channel(
         np.float64(channel["hold"]),
         n,
         least,
+        pace.memory,
     )
-    zi, reference, reference_spread, skipped = innovation(
-        x,
-        np.float64(channel["reference"]),
-        np.float64(channel["reference_spread"]),
-        np.float64(channel["skipped"]),
-        zl,
-        n,
-        least,
-    )
-    ratio, slow, fast = volatility(
-        change, np.float64(channel["steps_slow"]), np.float64(channel["steps_fast"]), n, least
-    )
-    st, run, same = stuck(change, step, np.float64(channel["run"]), np.float64(channel["same"]), n)
     zs = zl
     expected = math.nan
     if shift >= 0:
@@ -110,8 +115,39 @@ def read_channel(
             np.float64(channel["season_spread"]),
             n,
             least,
+            pace,
         )
         channel["season_spread"] = season_spread
+    off = surprise_at_hour(zl, zs, expected, pace.days)
+    zi, reference, reference_spread, skipped = innovation(
+        x,
+        np.float64(channel["reference"]),
+        np.float64(channel["reference_spread"]),
+        np.float64(channel["skipped"]),
+        off,
+        n,
+        least,
+        pace.memory,
+    )
+    ratio, slow, fast = volatility(
+        change,
+        np.float64(channel["steps_slow"]),
+        np.float64(channel["steps_fast"]),
+        n,
+        least,
+        pace.memory,
+    )
+    st, sk, run, longest, same = stuck(
+        change,
+        step,
+        np.float64(channel["run"]),
+        np.float64(channel["longest"]),
+        np.float64(channel["same"]),
+        n,
+        pace.memory,
+    )
+    # At an end of its range a value rests (a light at night, a switch) or is saturated.
+    still = sk if low < x < high else 0.0
     nz, noise_fast, noise_slow, noise_spread = noise_head(
         change,
         least,
@@ -122,18 +158,38 @@ def read_channel(
         channel["shifts"],
         channel["shift_counts"],
         n,
+        pace.memory,
     )
+    noise = nz / NOISE_THRESHOLD
     if same > MOSTLY_SAME:
-        nz = 0.0
+        noise = 0.0
     lz, away_fast, away_slow, away_spread = level_head(
         zl,
         np.float64(channel["away_fast"]),
         np.float64(channel["away_slow"]),
         np.float64(channel["away_spread"]),
         n,
+        pace,
     )
+    zm, medium, medium_spread = last_hour(
+        x,
+        np.float64(channel["medium"]),
+        np.float64(channel["medium_spread"]),
+        n,
+        least,
+        pace,
+    )
+    dz, drift_fast, drift_slow, drift_spread = level_head(
+        zm,
+        np.float64(channel["drift_fast"]),
+        np.float64(channel["drift_slow"]),
+        np.float64(channel["drift_spread"]),
+        n,
+        pace,
+    )
+    away = max(lz / (LEVEL_THRESHOLD * pace.patience), dz / DRIFT_THRESHOLD)
     if high - low <= TWO_VALUES * step:
-        lz = 0.0
+        away = 0.0
 
     moves = squash_ratio(ratio)
     points[0, 2 * c] = wide
@@ -147,9 +203,24 @@ def read_channel(
     about[t.LEVEL] = zl
     about[t.SEASON] = zs
     about[t.STUCK] = st
+    about[t.STILL] = still
+    follows, stands = structure(about[t.REFERENCE_SCALE], about[t.LEVEL_SCALE])
+    far = math.log2(1.0 + off)
+    sudden = follows * math.log2(1.0 + zi) + stands * far
+    habit, quiet = learn_habit(
+        sudden + far,
+        np.float64(channel["habit"]),
+        np.float64(channel["quiet"]),
+        n,
+        pace.memory,
+    )
+    sudden = take_off(sudden, np.float64(channel["habit"]), share)
+    far = take_off(far, np.float64(channel["habit"]), share)
+    about[t.SUDDEN] = sudden
+    about[t.FAR_BITS] = far
     about[t.VOLATILITY] = ratio
-    about[t.NOISE] = nz
-    about[t.AWAY] = lz
+    about[t.NOISE] = noise
+    about[t.AWAY] = away
     about[t.SEASON_MEAN] = origin + expected
     about[t.RUN] = run
     about[t.STEP_USUAL] = noise_slow
@@ -171,14 +242,22 @@ def read_channel(
     channel["steps_fast"] = fast
     channel["run"] = run
     channel["same"] = same
+    channel["longest"] = longest
     channel["noise_fast"] = noise_fast
     channel["noise_slow"] = noise_slow
     channel["noise_spread"] = noise_spread
     channel["away_fast"] = away_fast
     channel["away_slow"] = away_slow
     channel["away_spread"] = away_spread
+    channel["medium"] = medium
+    channel["medium_spread"] = medium_spread
+    channel["drift_fast"] = drift_fast
+    channel["drift_slow"] = drift_slow
+    channel["drift_spread"] = drift_spread
+    channel["habit"] = habit
+    channel["quiet"] = quiet
     channel["seen"] = min(n + 1.0, 4e9)
-    return zi, abs(zl), st, nz, lz, skipped > 0.0 or abs(zl) > 6.0
+    return sudden, far, st, still, noise, away, skipped > 0.0 or off > 6.0
 
 
 @njit(cache=True)

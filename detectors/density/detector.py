@@ -14,20 +14,24 @@ from eddyline.detectors.density import told as t
 from eddyline.detectors.density.explain import explain
 from eddyline.detectors.density.kernel import observe
 from eddyline.detectors.density.leaves import Leaves, lay_out
+from eddyline.detectors.density.mass import make_room
+from eddyline.detectors.density.rebaseline import rebaseline
+from eddyline.detectors.density.recipe_1 import decode_recipe_1
 from eddyline.detectors.density.signs import EVENT
-from eddyline.detectors.density.state import DEVICE, lay_out_state
+from eddyline.detectors.density.state import DEVICE, FORESTS, lay_out_state
 from eddyline.detectors.forest import build_forest
 from eddyline.detectors.protocol import RecordRefused, Scores, Verdict
 from eddyline.detectors.record import FRAME, HASH_BYTES, RecordCodec, channel_names, settings_hash
 from eddyline.detectors.rows import check_rows
+from eddyline.detectors.thresholds import resolve_thresholds
 
 MOST_CHANNELS = 255
 BOUNDED_CHANNELS = 3
 LARGEST_RECORD = 2048
 SLACK = 48
 """Bytes that the masses can grow between two looks at their size."""
-RECIPE = 1
-"""Of what was learned: another recipe's records are refused."""
+RECIPE = 2
+"""Of what is learned. Records of recipe 1 are read too; those of a later one are refused."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Density:
 
     Two scores, because they need opposite memories: `event` (something new happens now; a burst is
     told once) and `condition` (this reading is part of a fault; a burst does not become normal).
-    Five alarms come from them and from two slow heads, see `signs.Alarm`. The number of an
+    Six alarms come from them and from slow heads, see `signs.Alarm`. The number of an
     operator, `Scores.score`, is the condition; in a reading that is an ANOMALY by its event alone
     it is the larger of both, so that an alarm never shows a small number beside it.
 
@@ -70,6 +74,7 @@ class Density:
     """
 
     name: ClassVar[str] = "density"
+    kinds: ClassVar[tuple[str, ...]] = ("event", "condition")
 
     channels: tuple[Channel, ...]
     event_threshold: float = 1.7
@@ -84,7 +89,7 @@ class Density:
         for setting, value, low, high in (
             ("channels", len(self.channels), 1, MOST_CHANNELS),
             ("event_threshold", self.event_threshold, 0.0, 64.0),
-            ("condition_threshold", self.condition_threshold, 0.0, 64.0),
+            ("condition_threshold", self.condition_threshold, 1.0, 64.0),
             ("persistence_threshold", self.persistence_threshold, 1.0, 1e6),
             ("warm_up", self.warm_up, 100, 1_000_000),
             ("n_trees", self.n_trees, 1, 100),
@@ -92,6 +97,11 @@ class Density:
         ):
             if not low <= value <= high:
                 raise ValueError(f"density: {setting}: {value} is not {low} to {high}")
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Bits of an event, and of a condition, that alarm."""
+        return self.event_threshold, self.condition_threshold
 
     def new(self, devices: int) -> NDArray[Any]:
         """Return fresh models, one row a device; all zero."""
@@ -103,26 +113,30 @@ class Density:
         device: NDArray[np.int32],
         event_time: NDArray[np.int64],
         values: NDArray[np.float64],
+        thresholds: NDArray[np.float64] | None = None,
     ) -> Scores:
         """Score each reading by what was learned before it, then learn it.
 
-        `extras` holds `event` and `condition`, in bits, also during the warm-up (NaN where
-        UNSCORED), and `alarm`, the bits of `signs.Alarm`. An event time of `season.NO_TIME` (NaT)
-        means that the readings have none: then there is no season.
+        `extras` holds `event`, `condition` and `novelty`, in bits, also during the warm-up (NaN
+        where UNSCORED), and `alarm`, the bits of `signs.Alarm`. `novelty` ranks rows whose order
+        says nothing (a table, not a sensor); no alarm comes from it. An event time of
+        `season.NO_TIME` (NaT) means that the readings have none: then there is no season.
+
+        A device's own condition threshold is for all signs of a condition: twice the bits is also
+        twice as much noise or distance, and twice the persistence.
 
         Raises:
             ValueError: The shapes do not agree, or a device is not a row of `state`.
         """
         rows = check_rows(state, device, event_time, values, self.channels)
         count = len(rows.device)
-        event, condition = np.empty(count), np.empty(count)
+        event, condition, novelty = np.empty(count), np.empty(count), np.empty(count)
         verdict = np.empty(count, np.uint8)
         signs, named = np.empty(count, np.uint8), np.empty(count, np.uint8)
         # Written for anomalies only, so of these pages few are ever touched.
         told = np.empty((count, len(self.channels), t.COLUMNS))
         limits = np.array(
             [
-                self.event_threshold,
                 self.condition_threshold,
                 self.persistence_threshold,
                 self.warm_up,
@@ -138,9 +152,11 @@ class Density:
             state["mass"],
             *_leaves(len(self.channels), self.n_trees, self.height, self.seed),
             limits,
+            resolve_thresholds(self.thresholds, thresholds, len(state)),
             verdict,
             event,
             condition,
+            novelty,
             signs,
             named,
             told,
@@ -152,12 +168,27 @@ class Density:
             row: explain(self.channels, told[row], int(signs[row]), int(named[row]))
             for row in np.flatnonzero(anomaly).tolist()
         }
+        alarms = ((signs & EVENT) | (signs > EVENT) * 2).astype(np.uint8)
         return Scores(
             score,
             verdict,
+            alarms,
             explanations,
-            {"event": event, "condition": condition, "alarm": signs.astype(np.float64)},
+            {
+                "event": event,
+                "condition": condition,
+                "novelty": novelty,
+                "alarm": signs.astype(np.float64),
+            },
         )
+
+    def rebaseline(self, state: NDArray[Any], row: int) -> None:
+        """Move the references of one device to its last values; its alarms end, its forests stay.
+
+        Raises:
+            IndexError: The fleet has no such row.
+        """
+        rebaseline(state["channel"][row], state["device"].view(DEVICE)[row])
 
     def encode(self, state: NDArray[Any], row: int) -> bytes:
         """Return one device's model as a record; up to 3 channels take at most 2,048 bytes."""
@@ -183,9 +214,21 @@ class Density:
         self, records: Sequence[bytes], state: NDArray[Any], rows: Sequence[int] | None = None
     ) -> dict[int, RecordRefused]:
         """Fill these rows, or the first ones; returns the refusals by position in `records`."""
-        refused = _codec(self).decode_many(records, state, rows)
+        codec = _codec(self)
+        refused = codec.decode_many(records, state, rows)
         chosen = np.arange(len(records)) if rows is None else np.asarray(rows, np.int64)
         device = state["device"].view(DEVICE)
+        room = _room(len(self.channels), self.n_trees, self.height)
+        for place in [place for place, refusal in refused.items() if refusal.reason == "settings"]:
+            try:
+                decode_recipe_1(
+                    records[place], state, int(chosen[place]), codec, _settings(self, recipe=1)
+                )
+            except RecordRefused:
+                continue
+            del refused[place]
+            for _ in range(FORESTS):
+                make_room(state["mass"][chosen[place]], device["learned"][chosen[place]], room)
         # A record of other channels brings no masses: then nothing may claim to be learned.
         empty = chosen[~state["mass"][chosen].any(axis=(1, 2, 3))]
         device["learned"][empty] = 0
@@ -211,18 +254,22 @@ def _room(channels: int, n_trees: int, height: int) -> float:
     return LARGEST_RECORD - SLACK - plain - header
 
 
+def _settings(detector: Density, recipe: int) -> bytes:
+    return settings_hash(
+        {
+            "recipe": recipe,
+            "n_trees": detector.n_trees,
+            "height": detector.height,
+            "seed": detector.seed,
+        }
+    )
+
+
 @lru_cache(maxsize=64)
 def _codec(detector: Density) -> RecordCodec:
     return RecordCodec(
         detector=detector.name,
-        settings=settings_hash(
-            {
-                "recipe": RECIPE,
-                "n_trees": detector.n_trees,
-                "height": detector.height,
-                "seed": detector.seed,
-            }
-        ),
+        settings=_settings(detector, RECIPE),
         channels=channel_names(detector.channels),
         layout=lay_out_state(len(detector.channels), detector.n_trees, detector.height),
         keep_channels=True,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.density import told as t
-from eddyline.detectors.density.signs import CONDITION, EVENT, LEVEL, NOISE, PERSISTENCE
+from eddyline.detectors.density.signs import CONDITION, EVENT, LEVEL, NOISE, PERSISTENCE, STUCK
 from eddyline.detectors.protocol import Explanation
 from eddyline.detectors.sentence import decimals_for
 
@@ -66,6 +66,8 @@ def explain(
 
 def _sign(row: Sequence[float], signs: int) -> str:
     """What to call it: the channel's largest sign, or the alarm's own name where none is large."""
+    if signs & STUCK and row[t.STILL] >= row[t.AWAY]:
+        return "stuck"
     if signs & (EVENT | CONDITION | PERSISTENCE):
         largest, name = max(
             (math.log2(1.0 + row[t.INNOVATION]), "innovation"),

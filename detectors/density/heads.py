@@ -1,4 +1,4 @@
-"""Two slow heads a channel: is it noisier than usual, has it gone away from its usual level?
+"""Slow heads of a channel: is it noisier than usual, has it gone away from its usual level?
 
 They see what no single reading shows: a change that is small in each reading and lasts.
 """
@@ -9,12 +9,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from eddyline.detectors.density.channel_features import GAUSS, MEMORY, rate
+from eddyline.detectors.density.channel_features import GAUSS, rate
+from eddyline.detectors.density.pace import Pace
 
 SHIFTS = 6
 """Bins of four hours, for noise that has its hours (a lift, an air conditioner)."""
 NOISE_THRESHOLD = 1.1
 LEVEL_THRESHOLD = 1.5
+DRIFT_THRESHOLD = 1.75
+HOUR = 300.0
+"""Readings that a drift is compared with, about an hour at the least: 10 times the heads' own."""
 
 
 @njit(cache=True)
@@ -28,6 +32,7 @@ def noise_head(
     means: NDArray[np.float32],
     counts: NDArray[np.uint16],
     seen: float,
+    memory: float,
 ) -> tuple[float, float, float, float]:
     """How much noisier than usual the last 60 steps were: (nz, fast, slow, spread).
 
@@ -53,9 +58,9 @@ def noise_head(
             if seen > 50.0:
                 own = min(max(own, -limit), limit)
             z = min(z, own)
-        means[shift] = mean + max(1.0 / (count + 1.0), SHIFTS / MEMORY) * own
+        means[shift] = mean + max(1.0 / (count + 1.0), SHIFTS / memory) * own
         counts[shift] = min(count + 1.0, 60000.0)
-    a = rate(seen, MEMORY)
+    a = rate(seen, memory)
     slow += a * error
     spread += a * (abs(error) - spread)
     return (z / scale if seen > 100.0 else 0.0), fast, slow, spread
@@ -63,31 +68,50 @@ def noise_head(
 
 @njit(cache=True)
 def level_head(
-    z_level: float, fast: float, slow: float, spread: float, seen: float
+    z_level: float, fast: float, slow: float, spread: float, seen: float, pace: Pace
 ) -> tuple[float, float, float, float]:
     """How much farther than usual 30 readings are from the level: (lz, fast, slow, spread).
 
-    l averages zl (clipped at 30) over 30 readings, y = log2(1 + |l|), LR and LD its slow average
-    and deviation; lz = (y − LR)/(1.2533 LD + .3), 0 for the first 100 readings.
+    l averages zl (clipped at 30) over 30 readings or 5 minutes, y = log2(1 + |l|), LR and LD its
+    slow average and deviation; lz = (y − LR)/(1.2533 LD + .3), 0 for the first 100 readings.
     """
-    fast += rate(seen, 30.0) * (min(max(z_level, -30.0), 30.0) - fast)
+    fast += rate(seen, max(30.0, pace.readings)) * (min(max(z_level, -30.0), 30.0) - fast)
     scale = GAUSS * spread + 0.3
     error = math.log2(1.0 + abs(fast)) - slow
     z = error / scale if seen > 100.0 else 0.0
     if seen > 50.0:
         error = min(max(error, -3.0 * scale), 3.0 * scale)
-    a = rate(seen, MEMORY)
+    a = rate(seen, pace.memory)
     slow += a * error
     spread += a * (abs(error) - spread)
     return z, fast, slow, spread
 
 
 @njit(cache=True)
+def last_hour(
+    value: float, mean: float, spread: float, seen: float, least: float, pace: Pace
+) -> tuple[float, float, float]:
+    """Deviation from the last 300 readings, or 50 minutes: (z, mean, spread).
+
+    For the level head of a drift: where a level wanders for days, its drift within the hour is far
+    sooner known to be unusual than its distance. As for the level, z = (x − mean)/(1.2533 spread +
+    floor), and what is learned is clipped at 3 deviations; the spread remembers for long.
+    """
+    if seen == 0.0:
+        return 0.0, value, 0.0
+    scale = GAUSS * spread + least
+    deviation = value - mean
+    z = deviation / scale
+    if seen > 20.0:
+        deviation = min(max(deviation, -3.0 * scale), 3.0 * scale)
+    mean += rate(seen, max(HOUR, 10.0 * pace.readings)) * deviation
+    return z, mean, spread + rate(seen, pace.memory) * (abs(deviation) - spread)
+
+
+@njit(cache=True)
 def heads_scale(channels: int) -> float:
-    """Divisor of a device's heads: more channels, more chances; infinite above 8 channels.
+    """Divisor of a device's heads: more channels, more chances.
 
     1 + .4 log2(max(1, channels/3)).
     """
-    if channels > 8:
-        return math.inf
     return 1.0 + 0.4 * math.log2(max(1.0, channels / 3.0))

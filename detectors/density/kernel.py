@@ -15,11 +15,13 @@ from eddyline.detectors.density.channel_step import (
     swap_point,
     usual_point,
 )
-from eddyline.detectors.density.condition import condition, gate
+from eddyline.detectors.density.condition import condition, gate, novelty
 from eddyline.detectors.density.event import event_alarm
-from eddyline.detectors.density.heads import LEVEL_THRESHOLD, NOISE_THRESHOLD, heads_scale
+from eddyline.detectors.density.heads import heads_scale
 from eddyline.detectors.density.leaves import find
 from eddyline.detectors.density.mass import learn, make_room, surprise
+from eddyline.detectors.density.own_scale import crowd
+from eddyline.detectors.density.pace import HOUR, SECOND_DAY, learn_cadence, pace_of
 from eddyline.detectors.density.season import NO_TIME, hour_of_day
 from eddyline.detectors.density.share import weigh
 from eddyline.detectors.density.signs import EVENT
@@ -51,7 +53,9 @@ UNSCORED = int(Verdict.UNSCORED)
         given(types.float64, 1),
         given(types.uint64, 2),
         given(types.float64, 1),
+        types.Array(types.float64, 2, "A", readonly=True),
         buffer(types.uint8, 1),
+        buffer(types.float64, 1),
         buffer(types.float64, 1),
         buffer(types.float64, 1),
         buffer(types.uint8, 1),
@@ -70,14 +74,16 @@ def observe(
     threshold: NDArray[np.float64],
     possible: NDArray[np.uint64],
     limits: NDArray[np.float64],
+    alarms: NDArray[np.float64],
     verdict: NDArray[np.uint8],
     events: NDArray[np.float64],
     conditions: NDArray[np.float64],
+    novelties: NDArray[np.float64],
     signs: NDArray[np.uint8],
     named: NDArray[np.uint8],
     told: NDArray[np.float64],
 ) -> None:
-    """Score, then learn, row by row; changes the fleet's three arrays and fills the last six.
+    """Score, then learn, row by row; changes the fleet's three arrays and fills the last seven.
 
     Args:
         device: Row of the fleet, `[n]`.
@@ -89,15 +95,17 @@ def observe(
         start: The forest's, as `leaves.Leaves`.
         threshold: The forest's.
         possible: The forest's.
-        limits: Event, condition and persistence thresholds, warm-up, bytes for the masses.
+        limits: Condition and persistence thresholds of the detector, warm-up, bytes for the masses.
+        alarms: Event and condition thresholds of each device, `[fleet, 2]`.
         verdict: Values of `Verdict`, `[n]`.
         events: Event score in bits, NaN where unscored, `[n]`.
         conditions: Condition score in bits, NaN where unscored, `[n]`.
+        novelties: Novelty in bits, NaN where unscored, `[n]`.
         signs: Bits of `signs.Alarm`, `[n]`.
         named: Channel that the state of alarm began with, `[n]`.
         told: `told` columns of the anomalies' channels, `[n, channels, told.COLUMNS]`.
     """
-    warm_up = limits[3]
+    warm_up = limits[2]
     count = values.shape[1]
     trees = masses.shape[2]
     points = np.empty((FORESTS, 2 * count))
@@ -108,9 +116,11 @@ def observe(
     mask = np.empty(trees, np.uint64)
     kept = np.empty(2)
     scale = heads_scale(count)
+    share = crowd(count)
     for row in range(len(device)):
         events[row] = math.nan
         conditions[row] = math.nan
+        novelties[row] = math.nan
         signs[row] = 0
         named[row] = 0
         verdict[row] = UNSCORED
@@ -127,9 +137,20 @@ def observe(
         hour = hour_of_day(time) if timed else 0.0
         shift = int(hour) // SHIFT_HOURS if timed else -1
         seen = np.float64(state["seen"])
-        top_innovation = 0.0
-        top_level = 0.0
+        cadence = np.float64(state["cadence"])
+        if timed and seen > 0.0 and state["last_time"] != NO_TIME:
+            cadence = learn_cadence(cadence, np.float64(time - state["last_time"]), seen)
+            state["cadence"] = cadence
+        if timed and seen == 0.0:
+            state["born"] = time / HOUR
+        days = timed and time / HOUR - np.float64(state["born"]) > SECOND_DAY
+        pace = pace_of(cadence, seen, days)
+        # Of a sensor that reports every second a trouble of twenty readings is no long one.
+        lasting = limits[1] * max(1.0, pace.readings / 30.0)
+        top_sudden = 0.0
+        top_far = 0.0
         top_stuck = 0.0
+        top_still = 0.0
         top_noise = 0.0
         top_away = 0.0
         suspicious = False
@@ -140,17 +161,18 @@ def observe(
                 miss_channel(channel, c, points, about[c])
                 continue
             warming = channel["seen"] < warm_up <= seen
-            zi, zl, st, nz, lz, doubtful = read_channel(
-                channel, values[row, c], hour, shift, c, points, about[c]
+            sudden, far, st, still, noise, away, doubtful = read_channel(
+                channel, values[row, c], hour, shift, pace, share, c, points, about[c]
             )
             if warming:
                 young = True
                 continue
-            top_innovation = max(top_innovation, zi)
-            top_level = max(top_level, zl)
+            top_sudden = max(top_sudden, sudden)
+            top_far = max(top_far, far)
             top_stuck = max(top_stuck, st)
-            top_noise = max(top_noise, nz)
-            top_away = max(top_away, lz)
+            top_still = max(top_still, still)
+            top_noise = max(top_noise, noise)
+            top_away = max(top_away, away)
             suspicious = suspicious or doubtful
 
         for forest in range(FORESTS):
@@ -159,9 +181,10 @@ def observe(
                 masses[who, forest], np.float64(state["learned"][forest]), leaves[forest]
             )
         event = max(bits[0], bits[1])
-        score = condition(top_innovation, top_level, top_stuck, bits[2])
-        noise = top_noise / (NOISE_THRESHOLD * scale)
-        away = top_away / (LEVEL_THRESHOLD * scale)
+        score = condition(top_sudden, top_far, top_stuck, bits[2])
+        novelties[row] = novelty(score, bits[1])
+        noise = top_noise / scale
+        away = top_away / scale
         if seen == 0.0:
             # A fresh row is all zero; no record yet, and none counted.
             state["peak"] = -math.inf
@@ -176,7 +199,7 @@ def observe(
             np.float64(state["since"]),
             np.float64(state["habit"]),
             elapsed,
-            limits[0],
+            alarms[who, 0],
         )
         if age == 0.0:
             state["peak_time"] = time
@@ -188,7 +211,8 @@ def observe(
             state["shift_counts"],
             np.float64(state["persistent"]),
             seen,
-            limits[2],
+            lasting,
+            pace.memory,
         )
         new = new and not young and np.float64(state["learned"][0]) >= warm_up
         if new:
@@ -203,27 +227,33 @@ def observe(
         learned = state["learned"]
         learned[0] = learn(masses[who, 0], np.float64(learned[0]), leaves[0])
         learned[1] = learn(masses[who, 1], np.float64(learned[1]), leaves[1])
-        teaches, held = gate(suspicious, np.float64(state["held"]), np.float64(learned[2]))
+        teaches, held = gate(
+            suspicious, np.float64(state["held"]), np.float64(learned[2]), pace.memory
+        )
         if teaches:
             learned[2] = learn(masses[who, 2], np.float64(learned[2]), leaves[2])
         if state["seen"] % ROOM_EVERY == 0:
-            make_room(masses[who], learned, limits[4])
+            make_room(masses[who], learned, limits[3])
         ready = seen >= warm_up
         on = False
         calm = 0.0
+        enter = alarms[who, 1]
+        # Another threshold makes the other signs of a condition stricter by as much.
+        strict = enter / limits[0]
         if ready:
             on, calm = alarm_state(
                 state["on"] != 0,
                 np.float64(state["calm"]),
                 score,
                 total,
-                max(noise, away),
-                limits[1],
-                limits[2],
+                max(noise, away, top_still),
+                enter,
+                lasting,
+                strict,
             )
         sign = 0
         if on:
-            sign = state_signs(score, total, noise, away, limits[1], limits[2])
+            sign = state_signs(score, total, noise, away, top_still, enter, lasting, strict)
             if sign == 0:
                 sign = int(state["sign"])
             else:

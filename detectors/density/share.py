@@ -7,7 +7,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from eddyline.detectors.density import told as t
-from eddyline.detectors.density.signs import CONDITION, EVENT, LEVEL, NOISE, PERSISTENCE
+from eddyline.detectors.density.signs import CONDITION, EVENT, LEVEL, NOISE, PERSISTENCE, STUCK
+
+HEAD = 5.0
+"""Bits that a head at its threshold is worth."""
 
 
 @njit(cache=True)
@@ -21,17 +24,15 @@ def evidence(about: NDArray[np.float64], signs: int) -> float:
     if signs & EVENT:
         bits += about[t.JOINT]
     if signs & (CONDITION | PERSISTENCE):
-        bits += (
-            math.log2(1.0 + about[t.INNOVATION])
-            + math.log2(1.0 + abs(about[t.LEVEL]))
-            + 0.5 * math.log2(1.0 + about[t.STUCK])
-        )
+        bits += about[t.SUDDEN] + about[t.FAR_BITS] + 0.5 * math.log2(1.0 + about[t.STUCK])
     if signs & PERSISTENCE:
         bits += math.log2(1.0 + abs(about[t.FAR]))
     if signs & NOISE:
-        bits += 4.0 * max(about[t.NOISE], 0.0)
+        bits += HEAD * max(about[t.NOISE], 0.0)
     if signs & LEVEL:
-        bits += 4.0 * max(about[t.AWAY], 0.0)
+        bits += HEAD * max(about[t.AWAY], 0.0)
+    if signs & STUCK:
+        bits += HEAD * about[t.STILL]
     return bits
 
 

@@ -21,6 +21,8 @@ class Alarm(IntFlag):
     """Noisier than usual."""
     LEVEL = 16
     """Away from its usual level."""
+    STUCK = 32
+    """Has not moved for longer than ever."""
 
 
 EVENT = int(Alarm.EVENT)
@@ -28,3 +30,4 @@ CONDITION = int(Alarm.CONDITION)
 PERSISTENCE = int(Alarm.PERSISTENCE)
 NOISE = int(Alarm.NOISE)
 LEVEL = int(Alarm.LEVEL)
+STUCK = int(Alarm.STUCK)

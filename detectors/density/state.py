@@ -36,6 +36,14 @@ CHANNEL_FIELDS = (
     ("away_spread", "<f4"),
     ("seen", "<u4"),
     ("run", "<u4"),
+    ("longest", "<f4"),
+    ("habit", "<f4"),
+    ("medium", "<f4"),
+    ("medium_spread", "<f4"),
+    ("drift_fast", "<f4"),
+    ("drift_slow", "<f4"),
+    ("drift_spread", "<f4"),
+    ("quiet", "<u4"),
     ("hold", "<u2"),
     ("skipped", "<u2"),
     ("hours", f"({HOURS},)<f4"),
@@ -51,6 +59,8 @@ DEVICE_FIELDS = (
     ("habit", "<f4"),
     ("usual", "<f4"),
     ("persistent", "<f4"),
+    ("cadence", "<f4"),
+    ("born", "<f4"),
     ("age", "<u2"),
     ("since", "<u2"),
     ("held", "<u2"),
@@ -65,6 +75,21 @@ DEVICE_FIELDS = (
 CHANNEL = np.dtype(list(CHANNEL_FIELDS))
 DEVICE = np.dtype(list(DEVICE_FIELDS))
 
+ADDED = {
+    "channel": (
+        "longest",
+        "habit",
+        "medium",
+        "medium_spread",
+        "drift_fast",
+        "drift_slow",
+        "drift_spread",
+        "quiet",
+    ),
+    "device": ("cadence", "born"),
+}
+"""Fields that recipe 2 has and recipe 1 had not."""
+
 
 def lay_out_state(channels: int, trees: int, height: int) -> Layout:
     """Return the layout of a device's model; a device that has seen nothing is all zero.
@@ -75,7 +100,7 @@ def lay_out_state(channels: int, trees: int, height: int) -> Layout:
     Examples:
         >>> layout = lay_out_state(3, trees=10, height=6)
         >>> layout.plain, layout.dtype.itemsize
-        (832, 4672)
+        (936, 4776)
     """
     return Layout(
         channels=channels,

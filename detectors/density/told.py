@@ -26,4 +26,10 @@ FAR = 19
 """Average of the last 30 level deviations."""
 EVIDENCE = 20
 """Bits that speak for the alarms, as `share.evidence` has them."""
-COLUMNS = 21
+STILL = 21
+"""The stuck head; it, NOISE and AWAY alarm at 1 in a device of up to 3 channels."""
+SUDDEN = 22
+"""Bits of the innovation that count."""
+FAR_BITS = 23
+"""Bits of the distance from the level that count."""
+COLUMNS = 24

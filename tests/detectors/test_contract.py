@@ -3,14 +3,19 @@
 import itertools
 import pickle
 import sys
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
+from pathlib import Path
 
+import msgspec
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eddyline.detectors.channel import Channel
+from eddyline.detectors.density.state import DEVICE
+from eddyline.detectors.endpoint import Endpoint
 from eddyline.detectors.protocol import RecordRefused, Verdict
 from eddyline.detectors.registry import DETECTORS, make_detector, setting_names
 
@@ -25,7 +30,11 @@ SMALL = {
     "density": {"warm_up": 101},
     "half_space_trees": {"window_size": 40, "height": 6, "threshold": 0.8},
     "moving_average": {"window": 20},
+    "endpoint": {"warm_up": 20},
 }
+# What a detector cannot be made without.
+NEEDED = {"pretrained": {"model": str(Path(__file__).with_name("golden") / "pretrained_v1.onnx")}}
+SMALL["pretrained"] = {"warm_up": 20, "threshold": 7.0, **NEEDED["pretrained"]}
 READINGS = 500
 MICROSECONDS = 1_000_000
 REASONS = {"truncated", "foreign", "version", "detector", "settings", "channels", "corrupt"}
@@ -34,12 +43,31 @@ VARIANTS = [(name, SMALL.get(name, {})) for name in DETECTORS]
 VARIANTS.append(("half_space_trees", {**SMALL["half_space_trees"], "limits": "learned"}))
 
 
+@dataclass(frozen=True)
+class AnsweredEndpoint(Endpoint):
+    """With an endpoint that answers how far, in tens of degrees, the temperature is from 20."""
+
+    def observe(self, state, device, event_time, values, thresholds=None):
+        values = np.asarray(values)
+        if values.ndim == 2 and values.shape[1] == len(CHANNELS):
+            values = np.column_stack([np.abs(values[:, 0] - 20) / 10, values])
+        return super().observe(state, device, event_time, values, thresholds)
+
+
+def make(name, settings):
+    if name == "endpoint":
+        return AnsweredEndpoint(CHANNELS, **settings)
+    return make_detector(name, CHANNELS, **settings)
+
+
 @pytest.fixture(
-    params=VARIANTS, ids=lambda variant: "-".join([variant[0], *map(str, variant[1].values())])
+    params=VARIANTS,
+    ids=lambda variant: "-".join(
+        [variant[0], *(str(v) for k, v in variant[1].items() if k != "model")]
+    ),
 )
 def detector(request):
-    name, small = request.param
-    return make_detector(name, CHANNELS, **small)
+    return make(*request.param)
 
 
 def stream(seed=0, readings=READINGS, devices=2, missing=0.05):
@@ -59,6 +87,7 @@ def stream(seed=0, readings=READINGS, devices=2, missing=0.05):
 def assert_same(found, wanted):
     np.testing.assert_array_equal(found.score, wanted.score)
     np.testing.assert_array_equal(found.verdict, wanted.verdict)
+    np.testing.assert_array_equal(found.alarms, wanted.alarms)
     # By their text, because NaN is not equal to itself.
     assert repr(found.explanations) == repr(wanted.explanations)
     assert found.extras.keys() == wanted.extras.keys()
@@ -72,6 +101,7 @@ def joined(parts):
     return parts[0]._replace(
         score=np.concatenate([part.score for part in parts]),
         verdict=np.concatenate([part.verdict for part in parts]),
+        alarms=np.concatenate([part.alarms for part in parts]),
         explanations={
             row + int(start): told
             for part, start in zip(parts, starts, strict=False)
@@ -184,21 +214,31 @@ def test_a_damaged_record_is_refused_and_leaves_a_fresh_row(detector, data):
 def test_a_record_of_another_detector_is_refused(detector):
     names = [name for name in DETECTORS if name != detector.name]
     for name in names:
-        foreign = make_detector(name, CHANNELS)
+        foreign = make(name, NEEDED.get(name, {}))
         assert_refused(detector, foreign.encode(foreign.new(1), 0), {"detector"})
 
 
-def test_a_threshold_keeps_the_model_and_what_it_depends_on_does_not(detector):
+def model_of_another_window(path, folder):
+    model = onnx.load(path)
+    [about] = model.metadata_props
+    told = msgspec.json.decode(about.value)
+    about.value = msgspec.json.encode({**told, "window": told["window"] + 1}).decode()
+    onnx.save(model, folder / "other.onnx")
+    return str(folder / "other.onnx")
+
+
+def test_a_threshold_keeps_the_model_and_what_it_depends_on_does_not(detector, tmp_path):
     state = detector.new(2)
     detector.observe(state, *stream())
     record = detector.encode(state, 0)
     kept, re_learned = [], []
     for name in setting_names(detector.name):
         value = getattr(detector, name)
-        other = (
-            {"channel": "learned", "learned": "channel"}.get(value) if name == "limits" else None
-        )
-        if other is None:
+        if name == "limits":
+            other = {"channel": "learned", "learned": "channel"}[value]
+        elif name == "model":
+            other = model_of_another_window(value, tmp_path)
+        else:
             other = value * 0.99 if isinstance(value, float) else value - 1
         changed = replace(detector, **{name: other})
         back = changed.new(1)
@@ -224,6 +264,114 @@ def test_a_score_is_nan_exactly_where_the_detector_is_not_ready(detector):
     assert scores.verdict.dtype == np.uint8
 
 
+def test_alarms_are_of_its_kinds_and_there_exactly_where_the_verdict_is_anomaly(detector):
+    scores = detector.observe(detector.new(2), *stream())
+    assert len(detector.kinds) == len(detector.thresholds) <= 8
+    assert set(detector.kinds) <= {"event", "condition"}
+    assert scores.alarms.dtype == np.uint8
+    assert scores.alarms.max() < 1 << len(detector.kinds)
+    np.testing.assert_array_equal(scores.alarms > 0, scores.verdict == Verdict.ANOMALY)
+    assert scores.alarms.any()
+
+
+def learned(state):
+    """A fleet's bytes without what says that an alarm is on: that is a verdict that lasts."""
+    copy = state.copy()
+    if "device" in (copy.dtype.names or ()):
+        device = copy["device"].view(DEVICE)
+        for name in ("on", "calm", "sign", "named"):
+            device[name] = 0
+    return copy.tobytes()
+
+
+def test_thresholds_change_verdicts_and_nothing_that_is_learned(detector):
+    rows = stream(readings=800)
+    own, loose, never = detector.new(2), detector.new(2), detector.new(2)
+    kinds = len(detector.kinds)
+    wanted = detector.observe(own, *rows)
+    same = detector.observe(detector.new(2), *rows, np.full((2, kinds), np.nan))
+    assert_same(same, wanted)
+    # One device by device: the first is told more, the second as before.
+    thresholds = np.tile(detector.thresholds, (2, 1))
+    thresholds[0] *= 0.5
+    more = detector.observe(loose, *rows, thresholds)
+    second = rows[0] == 1
+    np.testing.assert_array_equal(more.alarms[second], wanted.alarms[second])
+    assert (more.alarms[~second] > 0).sum() > (wanted.alarms[~second] > 0).sum()
+    none = detector.observe(never, *rows, np.full((2, kinds), np.inf))
+    assert not none.alarms.any()
+    assert not none.explanations
+    assert learned(own) == learned(loose) == learned(never)
+    for name, extra in wanted.extras.items():
+        if name != "alarm":
+            np.testing.assert_array_equal(more.extras[name], extra)
+
+
+def test_one_kind_alone_can_be_told_never_to_alarm(detector):
+    rows = stream()
+    wanted = detector.observe(detector.new(2), *rows)
+    for kind in range(len(detector.kinds)):
+        thresholds = np.full((2, len(detector.kinds)), np.nan)
+        thresholds[:, kind] = np.inf
+        found = detector.observe(detector.new(2), *rows, thresholds)
+        np.testing.assert_array_equal(found.alarms, wanted.alarms & ~np.uint8(1 << kind))
+
+
+def test_thresholds_of_another_fleet_are_an_error(detector):
+    with pytest.raises(ValueError, match=r"^thresholds: shape"):
+        detector.observe(detector.new(2), *stream(), np.zeros((3, len(detector.kinds))))
+
+
+def new_regime(rows, start):
+    """A quiet day of one device that from `start` on stands elsewhere, and stays there."""
+    rng = np.random.default_rng(1)
+    values = np.empty((rows, 3))
+    values[:, 0] = 20 + np.sin(np.arange(rows) / 40) + rng.normal(0, 0.2, rows).round(1)
+    values[:, 1] = 50 + rng.integers(-2, 3, rows)
+    values[:, 2] = rng.random(rows) < 0.3
+    values[start:, 0] += 25.0
+    return np.zeros(rows, np.int32), np.arange(rows) * 60 * MICROSECONDS, values
+
+
+# What an endpoint says is not ours to end.
+@pytest.mark.parametrize("name", [name for name in DETECTORS if name != "endpoint"])
+def test_a_rebaseline_ends_the_alarm_of_a_device_whose_new_regime_stays(name):
+    settings = {"limits": "learned", "threshold": 0.98} if name == "half_space_trees" else {}
+    detector = make(name, settings or NEEDED.get(name, {}))
+    # The moving average takes a step for normal after some readings anyway.
+    start, told = 1000, 1001 if name == "moving_average" else 1040
+    rows = new_regime(1400, start)
+    state = detector.new(2)
+    before = detector.observe(state, *(column[:told] for column in rows))
+    assert (before.verdict[start:] == Verdict.ANOMALY).any()
+    untold = state.copy()
+    detector.rebaseline(state, 0)
+    rest = [column[told:] for column in rows]
+    after, without = detector.observe(state, *rest), detector.observe(untold, *rest)
+    assert (after.verdict == Verdict.ANOMALY).mean() < 0.01
+    assert after.verdict[0] == Verdict.NORMAL
+    if "condition" in detector.kinds:
+        assert (without.verdict == Verdict.ANOMALY).sum() > 300
+    assert state[1].tobytes() == detector.new(1).tobytes()
+
+
+def test_a_device_without_readings_is_rebaselined_to_nothing(detector):
+    state = detector.new(2)
+    detector.rebaseline(state, 1)
+    assert state.tobytes() == detector.new(2).tobytes()
+    with pytest.raises(IndexError):
+        detector.rebaseline(state, 2)
+
+
+def test_a_rebaselined_model_is_read_back_bit_equal(detector):
+    rows = stream()
+    state, back = detector.new(2), detector.new(2)
+    detector.observe(state, *rows)
+    detector.rebaseline(state, 0)
+    assert detector.decode_many(detector.encode_many(state), back) == {}
+    assert back.tobytes() == state.tobytes()
+
+
 def test_exactly_the_anomalies_are_explained(detector):
     rows = stream()
     scores = detector.observe(detector.new(2), *rows)
@@ -247,7 +395,7 @@ def test_exactly_the_anomalies_are_explained(detector):
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_spike_is_told_by_the_channel_that_spiked(name):
-    detector = make_detector(name, CHANNELS, **SMALL.get(name, {}))
+    detector = make(name, SMALL.get(name, {}))
     device, event_time, values = stream(missing=0.0, devices=1)
     values[:, 0] = 20 + (np.arange(READINGS) % 7) / 10
     values[:, 1:] = 50.0, 0.0
@@ -372,7 +520,10 @@ def test_a_detector_is_its_settings(detector):
     assert pickle.dumps(detector) == pickle.dumps(copy)
     with pytest.raises(FrozenInstanceError):
         detector.channels = ()
-    assert make_detector(detector.name, CHANNELS) == DETECTORS[detector.name](CHANNELS)
+    needed = NEEDED.get(detector.name, {})
+    assert make_detector(detector.name, CHANNELS, **needed) == DETECTORS[detector.name](
+        CHANNELS, **needed
+    )
 
 
 def test_the_compiled_code_gives_what_its_source_gives(detector, monkeypatch):

@@ -1,16 +1,21 @@
+from pathlib import Path
+
 import pytest
 
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.registry import DETECTORS, make_detector
 
 TEMPERATURE = Channel("temperature", -40.0, 85.0)
+HUMIDITY = Channel("humidity", 0.0, 100.0, "long")
+LIGHT = Channel("light", 0.0, 1.0, "boolean")
+NEEDED = {"pretrained": {"model": str(Path(__file__).with_name("golden") / "pretrained_v1.onnx")}}
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_detector_is_made_by_the_name_it_has(name):
-    detector = make_detector(name, [TEMPERATURE])
+    detector = make_detector(name, [TEMPERATURE, HUMIDITY, LIGHT], **NEEDED.get(name, {}))
     assert detector.name == name
-    assert detector.channels == (TEMPERATURE,)
+    assert detector.channels == (TEMPERATURE, HUMIDITY, LIGHT)
 
 
 def test_an_unknown_name_is_told_the_choices():

@@ -52,6 +52,7 @@ def uncompiled_observe():
             np.empty(rows, np.uint8),
             np.empty(rows),
             np.empty(rows),
+            np.empty(rows),
             np.empty(rows, np.uint8),
             np.empty(rows, np.uint8),
             np.empty((rows, channels, t.COLUMNS)),
@@ -59,7 +60,6 @@ def uncompiled_observe():
         leaves = _leaves(channels, detector.n_trees, detector.height, detector.seed)
         limits = np.array(
             [
-                detector.event_threshold,
                 detector.condition_threshold,
                 detector.persistence_threshold,
                 detector.warm_up,
@@ -75,6 +75,7 @@ def uncompiled_observe():
             state["mass"],
             *leaves,
             limits,
+            np.tile(detector.thresholds, (len(state), 1)),
             *outputs,
         )
         return outputs

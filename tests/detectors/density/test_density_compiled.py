@@ -33,13 +33,14 @@ def test_compiled_and_uncompiled_agree_to_the_last_bit(channels, uncompiled_obse
     compiled, plain = detector.new(2), detector.new(2)
     scores = detector.observe(compiled, device, time, values)
     with np.errstate(all="raise"):
-        verdict, event, condition, signs, _, _ = uncompiled_observe(
+        verdict, event, condition, novelty, signs, _, _ = uncompiled_observe(
             detector, plain, device, time, values
         )
     assert compiled.tobytes() == plain.tobytes()
     np.testing.assert_array_equal(scores.verdict, verdict)
     np.testing.assert_array_equal(scores.extras["event"], event)
     np.testing.assert_array_equal(scores.extras["condition"], condition)
+    np.testing.assert_array_equal(scores.extras["novelty"], novelty)
     np.testing.assert_array_equal(scores.extras["alarm"], signs)
     assert scores.explanations
 

@@ -12,6 +12,7 @@ LENGTH = {"spike": 1, "stuck": 200, "drift": 250, "bias": 200, "noise": 200}
 SPAN = (3.0, 8.0, 1.5)
 NOISE = (0.15, 0.6, 0.2)
 QUANTUM = (0.1, 0.1, 0.01)
+CHANNELS_ONE = (Channel("temperature", -40.0, 85.0, unit="°C"),)
 
 
 def plant(values, fault, channel, at, rng):
@@ -42,7 +43,7 @@ def named():
 
 @pytest.mark.parametrize(
     ("fault", "share"),
-    [("spike", 0.75), ("stuck", 0.4), ("drift", 0.9), ("bias", 0.95), ("noise", 0.95)],
+    [("spike", 0.75), ("stuck", 0.95), ("drift", 0.9), ("bias", 0.95), ("noise", 0.95)],
 )
 def test_a_planted_fault_is_found(fault, share, days, detector, observe_fleet, named):
     time, values = days[0], days[1].copy()
@@ -170,3 +171,65 @@ def test_the_number_of_an_event_is_its_event_score(days, detector, observe_fleet
 def test_a_setting_out_of_range_is_refused_by_name(setting, value, detector):
     with pytest.raises(ValueError, match=f"density: {setting}:"):
         Density(**{"channels": detector.channels, setting: value})
+
+
+def test_a_stuck_value_says_so_and_a_light_that_rests_at_night_does_not():
+    rng = np.random.default_rng(0)
+    minutes = np.arange(8 * 288)
+    light = np.maximum(0.0, np.sin((minutes - 72) * np.pi / 144)) * 800 + rng.normal(
+        0, 5, len(minutes)
+    )
+    night = np.sin((minutes - 72) * np.pi / 144) < 0
+    light[night] = 0.0
+    values = np.stack([np.round(light), np.round(20 + rng.normal(0, 0.2, len(minutes)), 1)], axis=1)
+    values[7 * 288 : 7 * 288 + 80, 1] = 20.0
+    detector = Density((Channel("light", 0, 1000), Channel("temperature", -40, 85)))
+    scores = detector.observe(
+        detector.new(1), np.zeros(len(values), np.int32), minutes * 300_000_000, values
+    )
+    still = np.flatnonzero(scores.extras["alarm"].astype(int) & Alarm.STUCK)
+    assert 7 * 288 < still[0] < 7 * 288 + 40
+    told = scores.explanations[int(still[0])]
+    assert (told.sign, told.channels[0]) == ("stuck", "temperature")
+    assert "unchanged for" in told.sentence
+
+
+def test_many_heavy_tailed_channels_do_not_alarm_all_the_time():
+    rng = np.random.default_rng(0)
+    channels, rows = 30, 4000
+    values = rng.standard_t(2.0, (rows, channels))
+    values[:, ::3] = (rng.random((rows, 10)) < 0.02) * rng.exponential(5, (rows, 10))
+    values[3000:3100, 1] += np.linspace(0, 60, 100)
+    detector = Density(tuple(Channel(f"c{n}", -1e9, 1e9) for n in range(channels)))
+    scores = detector.observe(
+        detector.new(1), np.zeros(rows, np.int32), np.arange(rows) * 60_000_000, values
+    )
+    anomaly = scores.verdict == Verdict.ANOMALY
+    assert anomaly[3000:3100].any()
+    # .82 where channels have no scale of their own.
+    assert anomaly[1000:3000].mean() < 0.35
+
+
+@pytest.mark.parametrize("what", ["level", "noise", "stuck"])
+def test_a_rebaselined_regime_is_quiet_and_a_fault_on_top_of_it_is_found(what, weather):
+    detector = Density(CHANNELS_ONE)
+    time, values = weather(1, 12)
+    column = values[0, :, :1].copy()
+    rng = np.random.default_rng(3)
+    start, told = 6 * DAY, 6 * DAY + 100
+    if what == "level":
+        column[start:] += 20.0
+    elif what == "noise":
+        column[start:] += rng.normal(0, 2.0, (len(column) - start, 1)).round(1)
+    else:
+        column[start:] = column[start]
+    device = np.zeros(len(column), np.int32)
+    state = detector.new(1)
+    before = detector.observe(state, device[:told], time[:told], column[:told])
+    assert before.verdict[-1] == Verdict.ANOMALY
+    detector.rebaseline(state, 0)
+    column[10 * DAY : 10 * DAY + 10] += 60.0
+    after = detector.observe(state, device[told:], time[told:], column[told:])
+    quiet = after.verdict[: 10 * DAY - told] == Verdict.ANOMALY
+    assert quiet.mean() < 0.01
+    assert (after.verdict[10 * DAY - told : 10 * DAY - told + 10] == Verdict.ANOMALY).any()

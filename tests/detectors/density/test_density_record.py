@@ -12,7 +12,8 @@ from eddyline.detectors.density.mass import packed_size
 from eddyline.detectors.density.state import DEVICE
 from eddyline.detectors.protocol import RecordRefused, Verdict
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "density_v1.bin"
+GOLDEN = Path(__file__).parents[1] / "golden" / "density_v2.bin"
+GOLDEN_1 = GOLDEN.with_name("density_v1.bin")
 GOLDEN_CHANNELS = (Channel("temperature", -40, 85), Channel("door", 0, 1, kind="boolean"))
 
 
@@ -31,21 +32,55 @@ def learned(detector, rows=3000, seed=0, scale=1.0):
     return state
 
 
-def test_a_golden_record_of_version_1_decodes_and_goes_on():
+def test_a_golden_record_decodes_and_goes_on():
     detector = Density(GOLDEN_CHANNELS)
     record = GOLDEN.read_bytes()
     state, again = detector.new(1), detector.new(1)
     detector.decode(record, state, 0)
     assert detector.encode(state, 0) == record
-    device, time, values = golden_rows()
-    detector.observe(again, device, time, values)
+    detector.observe(again, *golden_rows())
+    assert_go_on_alike(detector, state, again)
+
+
+def assert_go_on_alike(detector, state, again, within=1e-3):
     next_time = np.array([2000 * 300_000_000])
     for value in (24.25, 99.0):
-        reading = device[:1], next_time, np.array([[value, 1.0]])
+        reading = np.zeros(1, np.int32), next_time, np.array([[value, 1.0]])
         expected = detector.observe(again.copy(), *reading)
         found = detector.observe(state.copy(), *reading)
-        assert found.score[0] == pytest.approx(expected.score[0], abs=1e-3)
+        assert found.score[0] == pytest.approx(expected.score[0], abs=within)
         assert found.verdict[0] == expected.verdict[0]
+
+
+def test_a_golden_record_of_the_first_recipe_is_read_and_goes_on():
+    detector = Density(GOLDEN_CHANNELS)
+    state, again = detector.new(2), detector.new(1)
+    detector.decode(GOLDEN_1.read_bytes(), state, 1)
+    assert state[0].tobytes() == detector.new(1).tobytes()
+    assert state["device"].view(DEVICE)["seen"][1] == 2000
+    assert state["mass"][1].sum() > 2000
+    detector.observe(again, *golden_rows())
+    assert_go_on_alike(detector, state[1:], again, within=2.0)
+    back = detector.new(1)
+    detector.decode(detector.encode(state, 1), back, 0)
+    assert back[0].tobytes() == state[1].tobytes()
+
+
+def test_a_record_of_the_first_recipe_keeps_the_channels_in_common():
+    detector = Density((GOLDEN_CHANNELS[1], Channel("co", 0, 1)))
+    state = detector.new(1)
+    detector.decode(GOLDEN_1.read_bytes(), state, 0)
+    assert state["channel"]["seen"].tolist() == [[2000, 0]]
+    assert state["device"].view(DEVICE)["learned"].tolist() == [[0, 0, 0]]
+
+
+def test_a_record_of_the_first_recipe_with_another_forest_is_refused():
+    detector = Density(GOLDEN_CHANNELS, seed=7)
+    state = learned(detector)
+    with pytest.raises(RecordRefused) as refusal:
+        detector.decode(GOLDEN_1.read_bytes(), state, 0)
+    assert refusal.value.reason == "settings"
+    assert state.tobytes() == detector.new(1).tobytes()
 
 
 @pytest.mark.parametrize("history", ["noise", "walk", "heavy", "switch", "days"])

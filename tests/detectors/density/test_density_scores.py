@@ -105,21 +105,29 @@ def test_the_condition_grows_with_each_sign():
         assert condition(*map(float, changed)) > base
 
 
+def test_another_threshold_makes_all_signs_of_a_condition_stricter():
+    given = (13.0, 25.0, 1.2, 1.2, 1.2)
+    assert state_signs(*given, 9.0, 20.0, 1.0) == 62
+    assert state_signs(*given, 13.5, 20.0, 1.5) == 0
+    assert not alarm_state(False, 0.0, 13.0, 25.0, 1.2, 13.5, 20.0, 1.5)[0]
+    assert alarm_state(False, 0.0, 13.0, 25.0, 1.6, 13.5, 20.0, 1.5)[0]
+
+
 def test_the_gate_lets_every_fiftieth_suspicious_reading_through_and_then_gives_in():
     held, taught = 0.0, []
     for _ in range(2100):
-        teaches, held = gate(True, held, 500.0)
+        teaches, held = gate(True, held, 500.0, 4000.0)
         taught.append(teaches)
     assert sum(taught[:2000]) == 40
     assert all(taught[2000:])
-    assert gate(False, held, 500.0) == (True, 0.0)
-    assert gate(True, 5.0, 50.0) == (True, 0.0)
+    assert gate(False, held, 500.0, 4000.0) == (True, 0.0)
+    assert gate(True, 5.0, 50.0, 4000.0) == (True, 0.0)
 
 
 def add(score, usual, total, seen=1000.0, shift=-1, means=None, counts=None):
     means = np.zeros(6, np.float32) if means is None else means
     counts = np.zeros(6, np.uint16) if counts is None else counts
-    return persistence(score, usual, shift, means, counts, total, seen, 20.0)
+    return persistence(score, usual, shift, means, counts, total, seen, 20.0, 4000.0)
 
 
 def test_persistence_sums_what_is_low_and_long_and_never_one_peak():
@@ -147,25 +155,26 @@ def test_persistence_takes_no_offence_at_what_these_hours_always_have():
 
 
 def test_a_state_of_alarm_ends_after_ten_calm_readings_in_a_row():
-    on, calm = alarm_state(False, 0.0, 9.0, 0.0, 0.0, 9.0, 20.0)
+    on, calm = alarm_state(False, 0.0, 9.0, 0.0, 0.0, 9.0, 20.0, 1.0)
     assert on
     for _ in range(9):
-        on, calm = alarm_state(on, calm, 6.0, 0.0, 0.0, 9.0, 20.0)
+        on, calm = alarm_state(on, calm, 6.0, 0.0, 0.0, 9.0, 20.0, 1.0)
         assert on
-    assert alarm_state(on, calm, 8.0, 0.0, 0.0, 9.0, 20.0) == (True, 0.0)
-    assert not alarm_state(on, calm, 6.0, 0.0, 0.0, 9.0, 20.0)[0]
-    assert not alarm_state(False, 0.0, 8.9, 19.0, 0.9, 9.0, 20.0)[0]
+    assert alarm_state(on, calm, 8.0, 0.0, 0.0, 9.0, 20.0, 1.0) == (True, 0.0)
+    assert not alarm_state(on, calm, 6.0, 0.0, 0.0, 9.0, 20.0, 1.0)[0]
+    assert not alarm_state(False, 0.0, 8.9, 19.0, 0.9, 9.0, 20.0, 1.0)[0]
 
 
 @pytest.mark.parametrize(
     ("given", "signs"),
     [
-        ((9.0, 0.0, 0.0, 0.0), Alarm.CONDITION),
-        ((8.0, 20.0, 0.0, 0.0), Alarm.PERSISTENCE),
-        ((8.0, 0.0, 1.0, 0.0), Alarm.NOISE),
-        ((8.0, 0.0, 0.9, 1.0), Alarm.LEVEL),
-        ((8.0, 19.0, 0.9, 0.9), 0),
+        ((9.0, 0.0, 0.0, 0.0, 0.0), Alarm.CONDITION),
+        ((8.0, 20.0, 0.0, 0.0, 0.0), Alarm.PERSISTENCE),
+        ((8.0, 0.0, 1.0, 0.0, 0.0), Alarm.NOISE),
+        ((8.0, 0.0, 0.9, 1.0, 0.0), Alarm.LEVEL),
+        ((8.0, 0.0, 0.9, 0.9, 1.0), Alarm.STUCK),
+        ((8.0, 19.0, 0.9, 0.9, 0.9), 0),
     ],
 )
 def test_the_signs_name_what_fired(given, signs):
-    assert state_signs(*given, 9.0, 20.0) == signs
+    assert state_signs(*given, 9.0, 20.0, 1.0) == signs
