@@ -36,7 +36,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     expected_high: float | None = None
     storm_id: str | None = None
     members: tuple[str, ...] = ()
-    by: str | None = None
+    operator: str | None = None
 
     @property
     def key(self) -> str:

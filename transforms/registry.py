@@ -14,6 +14,8 @@ import yaml
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from eddyline.transforms.severity import Importance
+
 PLACE = pa.schema(
     [
         pa.field("site", pa.string()),
@@ -32,6 +34,8 @@ class Device(msgspec.Struct, forbid_unknown_fields=False):
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
     model: str | None = None
+    importance: Importance = "normal"
+    expected: bool = False
 
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,12 +63,16 @@ class Registry:
         places: One row a device, the columns of `PLACE`.
         low: devices × channels, the lower limit; -inf where there is none.
         high: devices × channels, the upper limit; inf where there is none.
+        importance: One a device: how severe its incidents are.
+        expected: Devices of which it is an incident that nothing was ever heard.
     """
 
     row: Mapping[str, int]
     places: pa.RecordBatch
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    importance: tuple[Importance, ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 def read_registry(name: str, content: bytes, channels: Sequence[str]) -> Registry:
@@ -172,4 +180,11 @@ def _registry(
         [pa.array([getattr(d, field.name) for d in devices], field.type) for field in PLACE],
         schema=PLACE,
     )
-    return Registry({d.device_id: row for row, d in enumerate(devices)}, places, low, high)
+    return Registry(
+        {d.device_id: row for row, d in enumerate(devices)},
+        places,
+        low,
+        high,
+        tuple(d.importance for d in devices),
+        tuple(d.device_id for d in devices if d.expected),
+    )

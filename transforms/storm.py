@@ -142,7 +142,7 @@ class OpenStorm(msgspec.Struct):
             "explanation": self._sentence(transition, now, site_devices),
             "storm_id": None,
             "members": list(self.members)[:LISTED],
-            "by": None,
+            "operator": None,
         }
 
     def _sentence(self, transition: str, now: int, site_devices: int | None) -> str:

@@ -3,37 +3,44 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.coders import BytesCoder
-from apache_beam.pvalue import TaggedOutput
+from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
     ReadModifyWriteStateSpec,
     TimerSpec,
     on_timer,
 )
-from apache_beam.transforms.window import TimestampedValue
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.typehints.decorators import IOTypeHints
 from apache_beam.utils.timestamp import Timestamp
 from xxhash import xxh3_64_intdigest
 
 from eddyline.detectors.protocol import Detector
 from eddyline.schemas.record import Contract
+from eddyline.transforms.admission import NEVER
+from eddyline.transforms.command import commands_of, is_commands
 from eddyline.transforms.counts import count
 from eddyline.transforms.decode import earliest
+from eddyline.transforms.device_states import device_states
+from eddyline.transforms.export_command import exports_of, is_exports
 from eddyline.transforms.fleet import END_OF_TIME, Fleet, Watched
 from eddyline.transforms.fleet_codec import decode_fleet, encode_fleet
+from eddyline.transforms.known_files import KnownByShard, KnownFiles
+from eddyline.transforms.shard import Keyed
+from eddyline.transforms.state_file import StatesByShard
+from eddyline.transforms.stream_time import EMPTY, Fed, KeyByShard, Span, StreamTime
 
 CHUNK = 8_192
 CACHED_FLEETS = 256
 TIMER_STEP = 1_000_000
-
-Keyed = tuple[int, pa.RecordBatch]
+# Before the end of the window: later steps that flush there then still get what is given here.
+LAST = Timestamp(micros=GlobalWindow().max_timestamp().micros - TIMER_STEP)
 
 
 class WatchedOutputs(NamedTuple):
@@ -44,11 +51,15 @@ class WatchedOutputs(NamedTuple):
             minutes are made of; of a bounded job all of a shard's readings in one batch.
         scored: Readings with verdict and score, when they are in order.
         anomalies: The anomalies among them, explained.
+        incidents: Transitions of incidents, each incident's in order.
+        states: What is known of each device, when an export is asked for.
     """
 
     unique: beam.PCollection[Keyed]
     scored: beam.PCollection[pa.RecordBatch]
     anomalies: beam.PCollection[pa.RecordBatch]
+    incidents: beam.PCollection[pa.RecordBatch]
+    states: beam.PCollection[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -71,46 +82,42 @@ class FleetSettings:
         return Fleet(self.contract, self.detector, self.disorder, self.remember)
 
 
-def shard_of(device: str, shards: int) -> int:
-    """The shard of a device: the same in every process, release and engine.
-
-    Example:
-        >>> shard_of("boiler-7", 16)
-        0
-    """
-    return xxh3_64_intdigest(device.encode()) % shards
-
-
-def split_by_shard(readings: pa.RecordBatch, shards: int) -> Iterator[Keyed]:
-    """The batch's rows by shard; rows of one shard keep their order."""
-    encoded = readings.column("device_id").dictionary_encode()
-    of_device = np.array([shard_of(d, shards) for d in encoded.dictionary.to_pylist()], np.int32)
-    shard = of_device[encoded.indices.to_numpy()]
-    order = np.argsort(shard, kind="stable")
-    grouped = readings.take(pa.array(order))
-    present, starts = np.unique(shard[order], return_index=True)
-    bounds = [*starts.tolist(), len(order)]
-    for key, (start, end) in zip(present.tolist(), pairwise(bounds), strict=True):
-        yield key, grouped.slice(start, end - start)
-
-
 @dataclass
 class Watch(beam.PTransform):
-    """Order, deduplicate and score each device's readings.
+    """Order, deduplicate and score each device's readings; open and resolve its incidents.
 
     Guarantee: see `Fleet`. A streaming job keeps each shard's fleet in state and reads in the order
-    of arrival; event-time timers release what waits. A bounded job folds the same fleet over each
-    shard's readings, sorted by arrival, since batch engines hand them over in any order. Both give
-    the same rows. A killed worker loses and doubles nothing.
+    of arrival; event-time timers release what waits and notice who is silent. A bounded job folds
+    the same fleet over each shard's readings, sorted by arrival, since batch engines hand them over
+    in any order. Both give the same rows. A killed worker loses and doubles nothing.
 
-    The number of shards is part of a running job's state and cannot change under it.
+    The number of shards is part of a running job's state and cannot change under it. Another job
+    with another number goes on from the `states` of this one (`device_states`): those that an
+    `Export` command asks for, as of when it comes to each shard; or those of the end.
 
-    Counters: `readings`, `duplicates`, `late_readings`, `anomalies`, `models_refused`.
+    Args:
+        settings: What every shard's fleet is made of.
+        files: Registry and policy.
+        shards: Number of shards.
+        streaming: Whether the job runs on, with state.
+        commands: What operators say of incidents, keyed by shard, from `Feedback`; None for nobody.
+        begin_with: A file of device states that a shard begins with where it has no state yet;
+            empty for none.
+        hand_over: Give the states at the end, and what waits then with them: another job goes on.
+            Without it the end of the stream puts all that waits in order.
+
+    Counters: `readings`, `duplicates`, `late_readings`, `anomalies`, `models_refused`,
+    `incidents_opened`, `incidents_updated`, `incidents_resolved`, `feedback`, `feedback_ignored`,
+    `states_read`, `states_exported` and those of the files (`Reloaded`).
     """
 
     settings: FleetSettings
+    files: KnownFiles
     shards: int = 16
     streaming: bool = False
+    commands: beam.PCollection[Fed] | None = None
+    begin_with: str = ""
+    hand_over: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -123,65 +130,104 @@ class Watch(beam.PTransform):
 
     def expand(self, readings: beam.PCollection[pa.RecordBatch]) -> WatchedOutputs:
         """Wire it."""
-        keyed: Any = readings | "Key by shard" >> beam.ParDo(
-            KeyByShard(self.shards)
-        ).with_output_types(Keyed)
+        fed: Any = readings | "Key by shard" >> beam.ParDo(
+            KeyByShard(self.shards, self.settings.disorder)
+        ).with_output_types(Fed)
+        if self.commands is not None:
+            fed = (fed, self.commands) | "With commands" >> beam.Flatten()
+        known = (self.settings, self.files, self.shards, self.begin_with, self.hand_over)
         if self.streaming:
-            outputs = keyed | "Watch shard" >> _tagged(WatchShard(self.settings))
+            outputs = fed | "Watch shard" >> _tagged(beam.ParDo(WatchShard(*known)))
         else:
+            spans: Any = readings | "Stream time" >> StreamTime()
+            span = AsSingleton(spans, default_value=EMPTY)
             outputs = (
-                keyed
+                fed
                 | "Collect shard" >> beam.GroupByKey()
-                | "Fold shard" >> _tagged(FoldShard(self.settings))
+                | "Fold shard" >> _tagged(beam.ParDo(FoldShard(*known), span))
             )
-        return WatchedOutputs(outputs.unique, outputs.scored, outputs.anomalies)
+        return WatchedOutputs(*(outputs[name] for name in WatchedOutputs._fields))
 
 
-def _tagged(watch: beam.DoFn) -> Any:
-    return (
-        beam.ParDo(watch)
-        .with_output_types(pa.RecordBatch, unique=Keyed, anomalies=pa.RecordBatch)
-        .with_outputs("unique", "anomalies", main="scored")
-    )
+def _tagged(watch: Any) -> Any:
+    return watch.with_output_types(
+        pa.RecordBatch,
+        unique=Keyed,
+        anomalies=pa.RecordBatch,
+        incidents=pa.RecordBatch,
+        states=pa.RecordBatch,
+    ).with_outputs("unique", "anomalies", "incidents", "states", main="scored")
 
 
-class KeyByShard(beam.DoFn):
-    """Split each batch by shard."""
+class _Shards(beam.DoFn):
+    """What the two forms have in common: new fleets that know the files."""
 
-    def __init__(self, shards: int) -> None:
-        self.shards = shards
+    def __init__(
+        self,
+        settings: FleetSettings,
+        files: KnownFiles,
+        shards: int,
+        begin_with: str = "",
+        hand_over: bool = False,
+    ) -> None:
+        self.settings, self.files, self.shards = settings, files, shards
+        self.begin_with, self.hand_over = begin_with, hand_over
 
-    def process(self, readings: pa.RecordBatch) -> Iterator[Any]:
-        """Split one batch; each part is stamped with its own earliest event time."""
-        for keyed in split_by_shard(readings, self.shards):
-            yield TimestampedValue(keyed, earliest(keyed[1], "event_time"))
+    def setup(self) -> None:
+        """Read the files once a worker."""
+        channels = tuple(channel.name for channel in self.settings.contract.channels)
+        self.known = KnownByShard(self.files, channels, self.shards)
+        self.states = StatesByShard(self.begin_with, self.shards) if self.begin_with else None
+
+    def new_fleet(self, shard: int) -> Fleet:
+        """A fleet without devices."""
+        fleet = self.settings.new_fleet()
+        fleet.know(self.known.of(shard))
+        return fleet
+
+    def first_fleet(self, shard: int) -> Fleet:
+        """A fleet of a shard that has no state yet: without devices, or with those of the file."""
+        fleet = self.new_fleet(shard)
+        if self.states is not None:
+            devices, refused = self.states.begin(shard, fleet)
+            count("states_read", devices)
+            count("models_refused", refused)
+        return fleet
 
 
-class WatchShard(beam.DoFn):
+class WatchShard(_Shards):
     """The streaming form: the shard's fleet is one state value of bytes."""
 
     FLEET = ReadModifyWriteStateSpec("fleet", BytesCoder())
     DUE = TimerSpec("due", TimeDomain.WATERMARK)
-
-    def __init__(self, settings: FleetSettings) -> None:
-        self.settings = settings
+    END = TimerSpec("watch_end", TimeDomain.WATERMARK)
 
     def setup(self) -> None:
-        """Begin with no decoded fleet."""
+        """Read the files once a worker; begin with no decoded fleet."""
+        super().setup()
         # Decoding costs more than a bundle's readings; the state's own bytes say whether what this
         # worker decoded or wrote last is still what the engine holds.
         self._decoded: OrderedDict[int, tuple[int, Fleet]] = OrderedDict()
 
     def process(
         self,
-        element: Keyed,
+        element: Fed,
         state: Any = beam.DoFn.StateParam(FLEET),
         due: Any = beam.DoFn.TimerParam(DUE),
+        end: Any = beam.DoFn.TimerParam(END),
     ) -> Iterator[Any]:
-        """Take one batch of the shard."""
-        shard, readings = element
+        """Take one batch of the shard: readings, how far the stream is, commands or exports."""
+        shard, (stream, batch) = element
         fleet = self._read(shard, state)
-        watched = fleet.observe(readings)
+        if stream != NEVER:
+            fleet.tell(stream)
+        if self.hand_over:
+            end.set(LAST)
+        if is_exports(batch):
+            self._write(shard, fleet, state, due)
+            yield from _states(fleet, exports_of(batch))
+            return
+        watched = _control(fleet, batch) if is_commands(batch) else fleet.observe(batch)
         self._write(shard, fleet, state, due)
         yield from _scored(watched)
         yield from _unique(shard, _summed(watched, fleet))
@@ -200,14 +246,28 @@ class WatchShard(beam.DoFn):
         self._write(shard, fleet, state, due)
         yield from _scored(watched)
 
+    @on_timer(END)
+    def leave(
+        self,
+        shard: Any = beam.DoFn.KeyParam,
+        state: Any = beam.DoFn.StateParam(FLEET),
+        due: Any = beam.DoFn.TimerParam(DUE),
+    ) -> Iterator[Any]:
+        """The stream has ended or is drained, and another job goes on: hand the devices over."""
+        fleet = self._read(shard, state)
+        yield from _states(fleet, [_now(fleet)])
+        # Not cleared: what is due in this same bundle would begin with the file again.
+        self._write(shard, self.new_fleet(shard), state, due)
+
     def _read(self, shard: int, state: Any) -> Fleet:
         encoded = state.read()
         if encoded is None:
-            return self.settings.new_fleet()
+            return self.first_fleet(shard)
         digest, fleet = self._decoded.pop(shard, (None, None))
         if fleet is None or digest != xxh3_64_intdigest(encoded):
-            fleet = self.settings.new_fleet()
+            fleet = self.new_fleet(shard)
             count("models_refused", decode_fleet(encoded, fleet))
+        fleet.know(self.known.of(shard))
         return fleet
 
     def _write(self, shard: int, fleet: Fleet, state: Any, due: Any) -> None:
@@ -226,31 +286,65 @@ class WatchShard(beam.DoFn):
             due.set(Timestamp(micros=-(-when // TIMER_STEP) * TIMER_STEP))
 
 
-class FoldShard(beam.DoFn):
+class FoldShard(_Shards):
     """The bounded form: the same fleet over all the shard's readings, in the order of arrival."""
 
-    def __init__(self, settings: FleetSettings) -> None:
-        self.settings = settings
+    def process(
+        self, element: tuple[int, Iterable[tuple[int, pa.RecordBatch]]], span: Span
+    ) -> Iterator[Any]:
+        """Fold one shard; its unique readings leave together, as `Summarize` needs them.
 
-    def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Any]:
-        """Fold one shard; its unique readings leave together, as `Summarize` needs them."""
-        shard, batches = element
-        fleet = self.settings.new_fleet()
+        Args:
+            element: The shard and all it was fed with.
+            span: The earliest and the latest event time of the whole stream.
+        """
+        shard, fed = element
+        batches = [batch for _, batch in fed]
+        fleet = self.first_fleet(shard)
+        for time in span:
+            fleet.tell(time)
+        for batch in batches:
+            if is_commands(batch):
+                yield from _scored(_control(fleet, batch))
+        exports = [time for batch in batches if is_exports(batch) for time in exports_of(batch)]
+        batches = [b for b in batches if b.num_rows and not is_commands(b) and not is_exports(b)]
         unique: list[pa.RecordBatch] = []
         for chunk in _by_arrival(batches):
             watched = fleet.observe(chunk)
             unique.append(_summed(watched, fleet))
             yield from _scored(watched)
-        yield from _scored(fleet.advance(END_OF_TIME))
-        together = pa.concat_batches(unique)
-        unique.clear()
-        yield from _unique(shard, together)
+        yield from _states(fleet, [*exports, _now(fleet)] if self.hand_over else exports)
+        if not self.hand_over:
+            yield from _scored(fleet.advance(END_OF_TIME))
+        if unique:
+            together = pa.concat_batches(unique)
+            unique.clear()
+            yield from _unique(shard, together)
 
 
-def _by_arrival(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _control(fleet: Fleet, batch: pa.RecordBatch) -> Watched:
+    count("feedback", batch.num_rows)
+    return fleet.control(commands_of(batch))
+
+
+def _states(fleet: Fleet, exported_at: Iterable[int]) -> Iterator[Any]:
+    for time in exported_at:
+        for batch in device_states(fleet, time):
+            count("states_exported", batch.num_rows)
+            yield TaggedOutput("states", batch)
+
+
+def _now(fleet: Fleet) -> int:
+    """How far the stream has come, as far as the shard knows."""
+    return max(fleet.casebook.stream, int(fleet.admission.last_seen.max(initial=NEVER)))
+
+
+def _by_arrival(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The readings in the order of their arrival, some at a time: one shard can be large."""
+    if not batches:
+        return
     order = [(name, "ascending") for name in ("arrival_time", "source", "position")]
-    readings = pa.Table.from_batches(list(batches)).combine_chunks().to_batches()[0]
+    readings = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     places = readings.select([name for name, _ in order])
     row = pa.array(np.arange(readings.num_rows))
     arrived = pa.Table.from_batches([places.append_column("row", row)]).sort_by(order)
@@ -269,6 +363,13 @@ def _scored(watched: Watched) -> Iterator[Any]:
     if watched.anomalies.num_rows:
         stamped = TimestampedValue(watched.anomalies, earliest(watched.anomalies, "event_time"))
         yield TaggedOutput("anomalies", stamped)
+    count("feedback_ignored", watched.ignored)
+    if watched.incidents.num_rows:
+        transitions = watched.incidents.column("transition").to_pylist()
+        for name in ("opened", "updated", "resolved"):
+            count(f"incidents_{name}", transitions.count(name))
+        stamped = TimestampedValue(watched.incidents, earliest(watched.incidents, "event_time"))
+        yield TaggedOutput("incidents", stamped)
 
 
 def _summed(watched: Watched, fleet: Fleet) -> pa.RecordBatch:

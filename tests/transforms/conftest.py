@@ -1,11 +1,16 @@
 """Enriched readings, from a few words each, and the small detector that scores them."""
 
 import json
+import struct
+from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from eddyline.detectors.channel import Channel
+from eddyline.detectors.protocol import Explanation, Scores, Verdict
 from eddyline.detectors.registry import make_detector
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.channel import read_channel_file
@@ -42,6 +47,76 @@ def small_detector(contract):
         return make_detector(name, channels, **settings)
 
     return make
+
+
+@dataclass(frozen=True)
+class PlainDetector:
+    """A detector whose scores are the readings themselves.
+
+    `passed` is the event score, the distance of `temperature` from 0 the condition's; that alarms
+    from half its threshold on, as an alarm does that lasts. No value at all is UNSCORED.
+    """
+
+    name: ClassVar[str] = "plain"
+    kinds: ClassVar[tuple[str, ...]] = ("event", "condition")
+    channels: tuple[Channel, ...] = ()
+    thresholds: tuple[float, ...] = (2.0, 10.0)
+
+    def new(self, devices):
+        return np.zeros(devices, [("base", "<f8"), ("last", "<f8"), ("seen", "<i8")])
+
+    def observe(self, state, device, event_time, values, thresholds=None):
+        limits = np.tile(self.thresholds, (len(state), 1)) if thresholds is None else thresholds
+        np.add.at(state["seen"], device, 1)
+        condition = np.abs(values[:, 0] - state["base"][device])
+        event = values[:, 1]
+        for row, d in enumerate(device):
+            if not np.isnan(values[row, 0]):
+                state["last"][d] = values[row, 0]
+        with np.errstate(invalid="ignore"):
+            alarms = (event >= limits[device, 0]) | 2 * (condition >= limits[device, 1] / 2)
+        score = np.fmax(condition, event)
+        verdict = np.where(np.isnan(score), Verdict.UNSCORED, np.where(alarms, 1, 0))
+        explanations = {
+            row: Explanation(
+                ("temperature", "passed") if alarms[row] > 1 else ("passed", "temperature"),
+                (1.0, 0.0),
+                "level" if alarms[row] > 1 else "innovation",
+                float(values[row, 0]),
+                float(state["base"][device[row]]),
+                float("nan"),
+                float("nan"),
+                f"temperature {values[row, 0]:g}",
+            )
+            for row in np.flatnonzero(alarms).tolist()
+        }
+        extras = {"event": event, "condition": condition}
+        verdict, alarms = verdict.astype(np.uint8), alarms.astype(np.uint8)
+        return Scores(score, verdict, alarms, explanations, extras)
+
+    def rebaseline(self, state, row):
+        state["base"][row] = state["last"][row]
+
+    def encode(self, state, row):
+        return struct.pack("<ddq", *state[row])
+
+    def encode_many(self, state, rows=None):
+        return [self.encode(state, row) for row in (range(len(state)) if rows is None else rows)]
+
+    def decode(self, record, state, row):
+        state[row] = struct.unpack("<ddq", record)
+
+    def decode_many(self, records, state, rows=None):
+        for row, record in zip(rows or range(len(records)), records, strict=True):
+            self.decode(record, state, row)
+        return {}
+
+
+@pytest.fixture(scope="session")
+def plain_detector(contract):
+    """A detector whose scores are the readings themselves; see `PlainDetector`."""
+    channels = [Channel(c.name, c.minimum, c.maximum, c.kind, c.unit) for c in contract.channels]
+    return PlainDetector(tuple(channels))
 
 
 @pytest.fixture(scope="session")

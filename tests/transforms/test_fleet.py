@@ -13,7 +13,7 @@ from eddyline.transforms.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.minute_rows import minute_rows
 from eddyline.transforms.minute_sums import steps_of
 from eddyline.transforms.partial import merged, partial_sums
-from eddyline.transforms.watch import split_by_shard
+from eddyline.transforms.shard import split_by_shard
 
 SECOND = 1_000_000
 T0 = 1_767_312_000 * SECOND

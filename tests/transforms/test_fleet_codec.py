@@ -11,13 +11,15 @@ from xxhash import xxh3_64_intdigest
 
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.registry import make_detector
+from eddyline.transforms.command import Command
 from eddyline.transforms.fleet import END_OF_TIME, Fleet
-from eddyline.transforms.fleet_codec import FleetRefused, decode_fleet, encode_fleet
+from eddyline.transforms.fleet_codec import VERSION, FleetRefused, decode_fleet, encode_fleet
 
-GOLDEN = Path(__file__).parent / "golden" / "fleet_v1.bin"
+GOLDEN = {v: Path(__file__).parent / "golden" / f"fleet_v{v}.bin" for v in (1, 2)}
 SECOND = 1_000_000
+T0 = 1_767_312_000 * SECOND
 HEADER = struct.Struct("<4sHQ")
-SIZES = struct.Struct("<II")
+SIZES = struct.Struct("<III")
 
 
 def rows(start, end):
@@ -48,48 +50,98 @@ def first_half(new_fleet, readings):
     return fleet
 
 
+@pytest.fixture(scope="session")
+def troubled(new_fleet, readings):
+    """A fleet with an open incident, one resolved, a raised threshold, and commands that wait."""
+    fleet = new_fleet()
+    fleet.tell(T0)
+    fleet.tell(T0 + 5000 * SECOND)
+    told = fleet.observe(readings(trouble(0, 1000))).incidents.to_pylist()
+    told += fleet.observe(readings(trouble(1000, 2000), at=1000)).incidents.to_pylist()
+    first = told[0]["incident_id"]
+    fleet.control(
+        [
+            Command(T0 + 1000 * SECOND, "a", first, "false_alarm", by="ann"),
+            Command(T0 + 9000 * SECOND, "a", first, "confirmed"),
+        ]
+    )
+    fleet.advance(T0 + 4000 * SECOND)
+    return fleet
+
+
+def trouble(start, end):
+    """Readings of which the small detector finds some unusual; "b-ä" falls silent at 1,500."""
+    made = []
+    for t in range(start, end, 10):
+        odd = 80.0 if t % 700 in (650, 660) else 20.0 + t % 3
+        made.append(("a", t, 3 * t, (odd, t % 5, t % 20 == 0)))
+        if t < 1500:
+            made.append(("b-ä", t, 3 * t + 1, (20.0 + t % 7, 7, None)))
+    return made
+
+
 def second_half(fleet, readings):
     watched = [fleet.observe(readings(rows(58, 90), at=1000)), fleet.advance(END_OF_TIME)]
     scored = [row for w in watched for row in w.scored.to_pylist()]
     return repr(scored), repr([w.anomalies.to_pylist() for w in watched]), watched[0].duplicates
 
 
-def make_golden(first_half):
+def make_golden(troubled):
     """Write the golden bytes, once for a new VERSION and then never again.
 
-    They are `encode_fleet` of `first_half`: what a job wrote whose state must still be read.
+    They are `encode_fleet` of `troubled` (version 1: of `first_half`): what a job wrote whose state
+    must still be read.
     """
-    GOLDEN.write_bytes(encode_fleet(first_half))
+    GOLDEN[VERSION].write_bytes(encode_fleet(troubled))
 
 
 def parts(state):
-    """The batch of devices, and the bytes of what waits."""
+    """The batch of devices, and the bytes of what waits, and of the casebook."""
     content = state[HEADER.size + SIZES.size :]
-    size, _ = SIZES.unpack_from(state, HEADER.size)
-    return pa.ipc.open_stream(content[:size]).read_next_batch(), content[size:]
+    size, waiting, _ = SIZES.unpack_from(state, HEADER.size)
+    devices = pa.ipc.open_stream(content[:size]).read_next_batch()
+    return devices, content[size : size + waiting], content[size + waiting :]
 
 
-def state_of(devices, waiting):
+def state_of(devices, waiting, cases):
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, devices.schema) as writer:
         writer.write_batch(devices)
     encoded = sink.getvalue().to_pybytes()
-    content = SIZES.pack(len(encoded), len(waiting)) + encoded + waiting
-    return HEADER.pack(b"EDFL", 1, xxh3_64_intdigest(content)) + content
+    sizes = SIZES.pack(len(encoded), len(waiting), len(cases))
+    content = sizes + encoded + waiting + cases
+    return HEADER.pack(b"EDFL", VERSION, xxh3_64_intdigest(content)) + content
 
 
 def with_models(state, change):
-    devices, waiting = parts(state)
+    devices, *rest = parts(state)
     at = devices.schema.get_field_index("model")
     models = [change(row, model) for row, model in enumerate(devices.column(at).to_pylist())]
-    return state_of(
-        devices.set_column(at, devices.field(at), pa.array(models, pa.binary())), waiting
-    )
+    return state_of(devices.set_column(at, devices.field(at), pa.array(models, pa.binary())), *rest)
 
 
-def test_the_golden_bytes_decode_for_ever(new_fleet, readings):
+def test_the_golden_bytes_of_version_2_decode_for_ever(new_fleet, troubled):
     fleet = new_fleet()
-    assert decode_fleet(GOLDEN.read_bytes(), fleet) == 0
+    assert decode_fleet(GOLDEN[2].read_bytes(), fleet) == 0
+    book, expected = fleet.casebook, troubled.casebook
+    assert (book.stream, book.began) == (T0 + 5000 * SECOND, T0)
+    assert book.troubles == expected.troubles
+    assert book.commands == expected.commands
+    assert {"a", "b-ä"} <= set(book.troubles)
+    assert book.troubles["b-ä"].silence.kind == "silent"
+    assert book.troubles["a"].closed or book.troubles["a"].open
+    assert book.troubles["a"].raised
+    for one, other in zip(book.cadence, expected.cadence, strict=True):
+        assert one.tolist() == other.tolist()
+    for name in ("thresholds", "factor", "minimum", "wake", "change", "remind", "recent"):
+        assert getattr(book, name).tolist() == getattr(expected, name).tolist(), name
+    assert encode_fleet(fleet) == encode_fleet(troubled)
+
+
+def test_the_golden_bytes_of_version_1_decode_for_ever(new_fleet, readings):
+    fleet = new_fleet()
+    assert decode_fleet(GOLDEN[1].read_bytes(), fleet) == 0
+    assert fleet.casebook.cadence.gaps.tolist() == [0, 0, 0]
     assert list(fleet.row) == ["a", "b-ä", "c"]
     assert fleet.waiting.num_rows == 23
     # The fleet goes on as the one that wrote them would have.
@@ -121,8 +173,8 @@ def test_an_empty_fleet_survives(new_fleet):
     [
         (b"", "0 bytes are no fleet"),
         (b"EDFL\1\0", "6 bytes are no fleet"),
-        (b"PAR1" + bytes(40), "no fleet of version 1: it begins with b'PAR1"),
-        (HEADER.pack(b"EDFL", 2, 0), r"no fleet of version 1: it begins with b'EDFL\\x02"),
+        (b"PAR1" + bytes(40), "no fleet of version 1 to 2: it begins with b'PAR1"),
+        (HEADER.pack(b"EDFL", 3, 0), r"no fleet of version 1 to 2: it begins with b'EDFL\\x03"),
         (HEADER.pack(b"EDFL", 1, 0) + b"something", "23 bytes, truncated or damaged"),
         (HEADER.pack(b"EDFL", 1, 0), "14 bytes, truncated or damaged"),
     ],
@@ -203,9 +255,9 @@ def test_readings_that_wait_outlast_a_change_of_the_channels(contract, first_hal
 
 
 def test_a_device_taken_into_another_fleet_goes_on_there(new_fleet, first_half, readings):
-    devices, _ = parts(encode_fleet(first_half))
+    devices, _, cases = parts(encode_fleet(first_half))
     fleet = new_fleet()
-    assert decode_fleet(state_of(devices.slice(2, 1), b""), fleet) == 0
+    assert decode_fleet(state_of(devices.slice(2, 1), b"", cases), fleet) == 0
     assert list(fleet.row) == ["c"]
     row = first_half.row["c"]
     record = first_half.detector.encode(first_half.models, row)

@@ -58,7 +58,7 @@ def incident(device, seconds, transition="opened", *, site="Bern", opened=None, 
         "explanation": f"{device} is silent",
         "storm_id": None,
         "members": [],
-        "by": None,
+        "operator": None,
     }
 
 

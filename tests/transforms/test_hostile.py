@@ -15,6 +15,7 @@ import pytest
 
 from eddyline.schemas.message import Message, message_batch
 from eddyline.schemas.record import load_contract
+from eddyline.schemas.unreadable import Why, mark
 from eddyline.transforms.decode import Decoder
 from eddyline.transforms.payload import MAX_READINGS, PayloadParser
 from eddyline.transforms.reject import Reason
@@ -125,6 +126,19 @@ BAD_AVRO = "bad_avro"
 
 JSON_CASES = [
     # not JSON
+    dead(
+        "a file that breaks off here",
+        sent('"cut"'),
+        "damaged_file",
+        attributes=mark("damaged_file", "truncated gzip"),
+    ),
+    dead("a row that is no row", b"1,2", "bad_row", attributes=mark("bad_row", "2 fields")),
+    dead(
+        "a mark of nobody's",
+        sent('"cut"'),
+        "damaged_file",
+        attributes={"eddyline-unreadable": "because"},
+    ),
     dead("no bytes", b"", "empty"),
     dead("white space", b" \r\n\t ", "empty"),
     dead("random bytes", random.Random(1).randbytes(300), "malformed"),
@@ -537,7 +551,8 @@ def test_a_hostile_message_costs_itself_only(case):
     for row in mine + letters:
         assert (row["source"], row["position"]) == ("test", "001")
     for letter in letters:
-        assert letter["stage"] == "decode"
+        from_source = letter["reason"] in get_args(Why)
+        assert letter["stage"] == ("read" if from_source else "decode")
         assert 0 < len(letter["error"]) <= 500
         assert dict(letter["attributes"]) == (case.attributes or {})
 

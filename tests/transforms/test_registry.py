@@ -126,3 +126,14 @@ def test_a_csv_file_may_come_from_a_spreadsheet(content):
 def test_a_file_with_something_wrong_is_refused_with_the_reason(name, content, words):
     with pytest.raises(ValueError, match=words):
         read_registry(name, content, CHANNELS)
+
+
+def test_importance_and_whether_a_device_is_expected_are_read_and_checked():
+    content = b"device_id,importance,expected\na,high,true\nb,,\nc,low,0\n"
+    registry = read_registry("d.csv", content, [])
+    assert registry.importance == ("high", "normal", "low")
+    assert registry.expected == ("a",)
+    with pytest.raises(ValueError, match="device 1: Invalid enum value 'vital'"):
+        read_registry("d.csv", b"device_id,importance\na,vital\n", [])
+    with pytest.raises(ValueError, match="device 1: Expected `bool`"):
+        read_registry("d.csv", b"device_id,expected\na,maybe\n", [])

@@ -5,16 +5,18 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eddyline.transforms.admission import NEVER
+from eddyline.transforms.known_files import KnownFiles
+from eddyline.transforms.shard import shard_of, split_by_shard
 from eddyline.transforms.summarize import Summarize
 from eddyline.transforms.watch import (
     FleetSettings,
     FoldShard,
     Watch,
     WatchShard,
-    shard_of,
-    split_by_shard,
 )
 
+NO_FILES = KnownFiles(lambda: 0.0)
 SECOND = 1_000_000
 T0 = 1_767_312_000 * SECOND
 
@@ -57,11 +59,22 @@ def fleet_settings(contract, small_detector):
 @pytest.fixture
 def worker(fleet_settings):
     def start():
-        watch = WatchShard(fleet_settings)
+        watch = WatchShard(fleet_settings, NO_FILES, 1)
         watch.setup()
         return watch
 
     return start
+
+
+def fed(batch, shard=0, stream=NEVER):
+    """A batch as it comes to a shard; the stream's time is told apart."""
+    return shard, (stream, batch)
+
+
+def fold_of(fleet_settings, batches, span=(NEVER, NEVER)):
+    fold = FoldShard(fleet_settings, NO_FILES, 1)
+    fold.setup()
+    return list(fold.process((0, [(NEVER, batch) for batch in batches]), span))
 
 
 def scored_ids(outputs):
@@ -84,7 +97,7 @@ def test_wrong_fleet_settings_are_refused(contract, small_detector, wrong, messa
 @pytest.mark.parametrize("shards", [0, -3])
 def test_a_watch_needs_a_shard(fleet_settings, shards):
     with pytest.raises(ValueError, match=f"shards must be at least 1, not {shards}"):
-        Watch(fleet_settings, shards)
+        Watch(fleet_settings, NO_FILES, shards)
 
 
 @pytest.mark.parametrize("name", ["allowed_lateness", "early"])
@@ -115,38 +128,38 @@ def test_a_retried_bundle_begins_from_the_state_and_not_from_what_the_worker_rem
 ):
     watch, state, due = worker(), State(), Timer()
     first, second = readings([("d", 0, 1), ("d", 1, 2)]), readings([("d", 2, 3), ("d", 30, 4)])
-    list(watch.process((0, first), state, due))
+    list(watch.process(fed(first), state, due))
     state.commit()
-    failed = scored_ids(watch.process((0, second), state, due))
+    failed = scored_ids(watch.process(fed(second), state, due))
     state.fail()
-    assert scored_ids(watch.process((0, second), state, due)) == failed == [1, 2, 3]
+    assert scored_ids(watch.process(fed(second), state, due)) == failed == [1, 2, 3]
 
 
 def test_a_bundle_that_fails_before_its_state_is_written_is_retried_alike(
     worker, readings, monkeypatch
 ):
     watch, state, due = worker(), State(), Timer()
-    list(watch.process((0, readings([("d", 0, 1)])), state, due))
+    list(watch.process(fed(readings([("d", 0, 1)])), state, due))
     state.commit()
     with monkeypatch.context() as broken:
         broken.setattr(state, "write", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            list(watch.process((0, readings([("d", 1, 2)])), state, due))
-    outputs = watch.process((0, readings([("d", 1, 2), ("d", 30, 3)])), state, due)
+            list(watch.process(fed(readings([("d", 1, 2)])), state, due))
+    outputs = watch.process(fed(readings([("d", 1, 2), ("d", 30, 3)])), state, due)
     assert scored_ids(outputs) == [1, 2]
 
 
 def test_another_worker_goes_on_from_the_state(worker, readings):
     state, due = State(), Timer()
-    list(worker().process((0, readings([("d", 0, 1)])), state, due))
-    assert scored_ids(worker().process((0, readings([("d", 0, 1), ("d", 30, 2)])), state, due)) == [
+    list(worker().process(fed(readings([("d", 0, 1)])), state, due))
+    assert scored_ids(worker().process(fed(readings([("d", 0, 1), ("d", 30, 2)])), state, due)) == [
         1
     ]
 
 
 def test_the_timer_is_set_to_a_full_second_and_only_while_something_waits(worker, readings):
     watch, state, due = worker(), State(), Timer()
-    list(watch.process((0, readings([("d", 0.25, 1), ("d", 0.75, 2), ("d", 2, 3)])), state, due))
+    list(watch.process(fed(readings([("d", 0.25, 1), ("d", 0.75, 2), ("d", 2, 3)])), state, due))
     assert due.due == Timestamp(micros=T0 + 11 * SECOND)
     assert scored_ids(watch.release(0, due.due, state, due)) == [1, 2]
     assert due.due == Timestamp(micros=T0 + 13 * SECOND)
@@ -156,7 +169,7 @@ def test_the_timer_is_set_to_a_full_second_and_only_while_something_waits(worker
 
 def test_a_timer_that_fires_twice_releases_nothing_twice(worker, readings):
     watch, state, due = worker(), State(), Timer()
-    list(watch.process((0, readings([("d", 0, 1)])), state, due))
+    list(watch.process(fed(readings([("d", 0, 1)])), state, due))
     when = due.due
     assert scored_ids(watch.release(0, when, state, due)) == [1]
     assert list(watch.release(0, when, state, due)) == []
@@ -168,7 +181,7 @@ def test_workers_remember_a_bounded_number_of_fleets(worker, readings, monkeypat
     for second in (0, 30):
         for shard, state in enumerate(states):
             batch = readings([("d", second, 10 * shard + second)])
-            ids = scored_ids(watch.process((shard, batch), state, Timer()))
+            ids = scored_ids(watch.process(fed(batch, shard), state, Timer()))
             assert ids == ([10 * shard] if second else [])
     assert len(watch._decoded) == 2
 
@@ -182,7 +195,7 @@ def test_the_bounded_form_takes_readings_in_the_order_of_their_arrival(
     batches = [readings(rows[at : at + 3], at) for at in range(0, 36, 3)]
 
     def fold(batches):
-        outputs = list(FoldShard(fleet_settings).process((0, batches)))
+        outputs = fold_of(fleet_settings, batches)
         return [o.value.to_pylist() for o in outputs if not hasattr(o, "tag")]
 
     assert repr(fold([batches[at] for at in order])) == repr(fold(batches))
@@ -192,7 +205,7 @@ def test_chunks_of_a_bounded_shard_do_not_show(fleet_settings, readings, monkeyp
     rows = [("d", t + 4 * (t % 3), t, (20.0 + t % 3,)) for t in range(50)]
 
     def fold():
-        outputs = list(FoldShard(fleet_settings).process((0, [readings(rows)])))
+        outputs = fold_of(fleet_settings, [readings(rows)])
         return pa.concat_batches([o.value for o in outputs if not hasattr(o, "tag")])
 
     whole = fold()

@@ -16,6 +16,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from eddyline.transforms.coder import RecordBatchCoder
 from eddyline.transforms.decode import earliest
+from eddyline.transforms.known_files import KnownFiles
 from eddyline.transforms.summarize import Summarize
 from eddyline.transforms.watch import FleetSettings, Watch
 
@@ -113,7 +114,13 @@ def build(source, contract, small_detector, streaming, summarize):
     watched = (
         source
         | "Stamp" >> beam.ParDo(Stamp()).with_output_types(pa.RecordBatch)
-        | "Watch" >> Watch(FleetSettings(contract, small_detector()), SHARDS, streaming)
+        | "Watch"
+        >> Watch(
+            FleetSettings(contract, small_detector()),
+            KnownFiles(lambda: 0.0),
+            SHARDS,
+            streaming,
+        )
     )
     minutes = watched.unique | "Summarize" >> Summarize(contract, streaming=streaming, **summarize)
     return {
