@@ -28,12 +28,12 @@ from rich.table import Table
 
 from eddyline.detectors.protocol import Detector
 from eddyline.io.files import ReadFiles
-from eddyline.io.lines import line_batches
-from eddyline.pipeline import job
-from eddyline.pipeline.job import FILE_BATCH
+from eddyline.io.files.lines import line_batches
+from eddyline.pipeline import job, sinks
 from eddyline.pipeline.options import beam_options
 from eddyline.pipeline.run import prepare
 from eddyline.pipeline.settings import Settings, settings_of
+from eddyline.pipeline.sources import FILE_BATCH
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract, load_contract
 from eddyline.transforms.coder import RecordBatchCoder
@@ -45,7 +45,7 @@ from eddyline.transforms.minute_rows import minute_rows
 from eddyline.transforms.minute_sums import steps_of
 from eddyline.transforms.partial import partial_sums
 from eddyline.transforms.payload import PayloadParser
-from eddyline.transforms.watch import split_by_shard
+from eddyline.transforms.shard import split_by_shard
 
 DEVICES = 1_000
 START = 1_767_592_800.0  # 2026-01-05T06:00Z
@@ -169,7 +169,7 @@ def stages(path: Path, detector: str, lake: Path) -> tuple[dict[str, float], flo
         by_shard.setdefault(key, []).append(batch)
     rows = sum(batch.num_rows for batch in decoded)
     schema = arrow_schema(contract.record("minute"))
-    tables = {table.name: table for table in job.lake_tables(settings)}
+    tables = {table.name: table for table in sinks.lake_tables(settings)}
     state = 0
     for parts in by_shard.values():
         fleet = fleets.new_fleet()

@@ -12,28 +12,33 @@ from threading import Event
 from typing import Annotated, Any
 
 import typer
-from deltalake.exceptions import TableNotFoundError
 from rich.console import Console
 from rich.markup import escape
 
 from eddyline.io.lake.compact import compact
 from eddyline.io.lake.read import open_table
 from eddyline.io.simulate import Simulation, write
-from eddyline.pipeline import show
+from eddyline.pipeline import notify_commands, policy_commands, show, state_commands
+from eddyline.pipeline.compatible_command import compatible_command
 from eddyline.pipeline.demo import demo
+from eddyline.pipeline.doctor.command import doctor_command
+from eddyline.pipeline.explain import explain_command
+from eddyline.pipeline.feedback_command import feedback_command
 from eddyline.pipeline.logs import set_up_logs
 from eddyline.pipeline.options import beam_options, with_settings
 from eddyline.pipeline.progress import progress
+from eddyline.pipeline.refusing import refusing
 from eddyline.pipeline.replay import replay_of
 from eddyline.pipeline.run import Ended, Prepared, prepare
 from eddyline.pipeline.settings import settings_of
 from eddyline.pipeline.show import View
 from eddyline.pipeline.summary import balance_of, evaluation_table, told
+from eddyline.pipeline.train_command import train_command
 from eddyline.schemas.dialects import DIALECTS
 from eddyline.schemas.record import RecordName, load_contract
 from eddyline.transforms.counts import TALLY
 
-FAILED, MISUSED, STOPPED = 1, 2, 130
+FAILED, STOPPED = 1, 130
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"]
 
@@ -53,19 +58,6 @@ From = Annotated[
     datetime | None, typer.Option("--from", help="From this time on (UTC).", formats=TIMES)
 ]
 To = Annotated[datetime | None, typer.Option("--to", help="Before this time (UTC).", formats=TIMES)]
-
-
-@contextmanager
-def refusing() -> Generator[None]:
-    """Turn what the user can mend into one line and exit code 2; a bug keeps its traceback."""
-    try:
-        yield
-    except TableNotFoundError as error:
-        err.print("[bold red]eddyline:[/] no lake here yet: run the job first, or name --lake.")
-        raise typer.Exit(MISUSED) from error
-    except (ValueError, OSError) as error:
-        err.print(f"[bold red]eddyline:[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(MISUSED) from error
 
 
 def finish(prepared: Prepared, total: int | None = None) -> Ended:
@@ -146,12 +138,13 @@ def replay_command(
     """Send a lake's messages through the job again. --from and --to are times of arrival.
 
     With the settings of the first run the rows are the same; with others you see their effect.
+    Nobody is alerted again, unless --notify.
 
     Example: eddyline replay --lake lake --into lake-2 --detector moving_average
     """
     set_up_logs(level=log_level)
     with refusing():
-        chosen = settings_of(given, settings)
+        chosen = settings_of({"notify": False, **given}, settings)
         if not into and not dead_letters:
             raise ValueError("--into: the lake to write; the first one would have each row twice")
         read = replay_of(chosen.lake, _utc(start), _utc(end), dead_letters=dead_letters)
@@ -167,7 +160,7 @@ def _report(ended: Ended, lake: str) -> None:
     out.print(told(balance_of(ended), ended.seconds))
     out.print(f"\nThe lake is in [bold]{escape(lake)}[/]. Look further:", highlight=False)
     out.print(f"  eddyline show devices --lake {escape(lake)}", highlight=False)
-    out.print(f"  eddyline show anomalies --lake {escape(lake)}", highlight=False)
+    out.print(f"  eddyline show incidents --lake {escape(lake)}", highlight=False)
 
 
 @app.command("demo")
@@ -183,14 +176,14 @@ def demo_command(
     """Simulate a fleet with planted faults, run the real job on it and tell what it found."""
     set_up_logs(level=log_level)
     with refusing():
-        simulation = Simulation(devices=devices, hours=hours, seed=seed)
+        simulation = Simulation(devices=devices, hours=hours, seed=seed, outages=1)
     result = demo(simulation, folder, given, finish, lambda words: err.print(words))
     out.print(told(balance_of(result.ended), result.ended.seconds))
     out.print()
     out.print(evaluation_table(result.evaluation))
     lake = escape(str(result.lake))
     out.print(f"\nThe lake is in [bold]{lake}[/], the truth beside it. Look further:")
-    out.print(f"  .venv/bin/eddyline show anomalies --lake {lake}", highlight=False)
+    out.print(f"  .venv/bin/eddyline show incidents --lake {lake}", highlight=False)
     out.print(f"  .venv/bin/eddyline show minutes --lake {lake} --limit 5", highlight=False)
 
 
@@ -203,12 +196,19 @@ def simulate_command(
     cadence: Annotated[float, typer.Option(help="Seconds between a device's readings.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 7,
     faulty: Annotated[float, typer.Option(help="Share of devices with a planted fault.")] = 1 / 3,
+    outages: Annotated[int, typer.Option(help="Sites that are cut off for a while.")] = 0,
 ) -> None:
     """Write a simulated fleet: messages.jsonl, devices.csv, and the truth in truth.json."""
     with refusing():
         written = write(
             Simulation(
-                devices=devices, sites=sites, hours=hours, cadence=cadence, seed=seed, faulty=faulty
+                devices=devices,
+                sites=sites,
+                hours=hours,
+                cadence=cadence,
+                seed=seed,
+                faulty=faulty,
+                outages=outages,
             ),
             folder,
         )
@@ -285,3 +285,14 @@ def compact_command(
 
 def _utc(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+# The commands that live in files of their own, after those that one needs first.
+app.command("explain")(explain_command)
+app.command("feedback")(feedback_command)
+app.add_typer(policy_commands.app, name="policy")
+app.add_typer(state_commands.app, name="state")
+app.add_typer(notify_commands.app, name="notify")
+app.command("train")(refusing()(train_command))
+app.command("doctor", context_settings=PASS_ON)(doctor_command)
+app.command("compatible", context_settings=PASS_ON)(compatible_command)

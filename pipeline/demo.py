@@ -1,5 +1,6 @@
 """The demo: a simulated fleet with planted faults through the real job, and what it found."""
 
+import csv
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from eddyline.pipeline.evaluate import Evaluation, evaluate
 from eddyline.pipeline.options import beam_options
 from eddyline.pipeline.run import Ended, Prepared, prepare
 from eddyline.pipeline.settings import settings_of
-from eddyline.pipeline.summary import anomalies_of
+from eddyline.pipeline.summary import incidents_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def demo(
     finish: Callable[[Prepared, int], Ended],
     tell: Callable[[str], None],
 ) -> Demo:
-    """Simulate into `folder`, run the job on it, and hold its anomalies against the truth.
+    """Simulate into `folder`, run the job on it, and hold its incidents against the truth.
 
     A folder of an earlier demo is replaced; of another folder nothing is touched but our names.
 
@@ -66,12 +67,14 @@ def demo(
 def found(simulation: Simulation, written: Written, lake: Path) -> Evaluation:
     """Planted faults found and missed; counted from the end of the warm-up."""
     truth = written.truth
-    lines = written.devices.read_text(encoding="utf-8").splitlines()[1:]
+    with written.devices.open(encoding="utf-8", newline="") as file:
+        devices = {row["device_id"]: row["site"] for row in csv.DictReader(file)}
     return evaluate(
         truth.faults,
-        anomalies_of(str(lake)),
-        [line.split(",")[0] for line in lines],
+        incidents_of(str(lake)),
+        devices,
         truth.start + round(simulation.warm_up * 3_600_000_000),
         truth.end,
+        outages=truth.outages,
         cadence=round(simulation.cadence * 1_000_000),
     )

@@ -1,11 +1,10 @@
 """The command line's options: one for each setting, and Beam's own passed through."""
 
 import inspect
-import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from datetime import datetime
-from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import typer
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -23,7 +22,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
     """Give a typer command an option for each setting, or for those named.
 
     The command gets what was given, and only that, as the dict `given`. A setting that is no
-    scalar (drop rules, the detector's options) is for the settings file alone.
+    scalar (drop rules, the detector's options) is given as JSON.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -51,16 +50,20 @@ def _options(names: tuple[str, ...]) -> list[inspect.Parameter]:
     options: list[inspect.Parameter] = []
     for setting in fields(Settings):
         kind, meta = get_args(hints[setting.name])[:2]
-        if (names and setting.name not in names) or not _on_command_line(kind):
+        if names and setting.name not in names:
             continue
-        default = "" if setting.default is MISSING else setting.default
+        structured = get_origin(kind) in (dict, tuple)
+        default = "" if setting.default is MISSING else setting.default or ""
         told = f"{default:%Y-%m-%d}" if isinstance(default, datetime) else default
+        if isinstance(default, tuple):
+            told = ", ".join(map(str, default))
         words = typer.Option(
             help=meta.description if default == "" else f"{meta.description} Default: {told}.",
             show_default=False,
+            metavar="JSON" if structured else "NAME" if get_origin(kind) is Literal else None,
             rich_help_panel=PANEL,
         )
-        shown = str if kind is datetime else kind
+        shown = str if structured or kind is datetime else kind
         options.append(
             inspect.Parameter(
                 setting.name,
@@ -70,10 +73,6 @@ def _options(names: tuple[str, ...]) -> list[inspect.Parameter]:
             )
         )
     return options
-
-
-def _on_command_line(kind: Any) -> bool:
-    return get_origin(kind) not in (dict, tuple, list, Union, types.UnionType)
 
 
 def beam_options(flags: list[str], **defaults: Any) -> PipelineOptions:

@@ -8,10 +8,12 @@ import apache_beam as beam
 import pyarrow as pa
 
 from eddyline.io.lake.read import open_table, read_raw
-from eddyline.pipeline.job import FILE_BATCH, Batches
-from eddyline.pipeline.run import Read
 from eddyline.pipeline.settings import Settings
+from eddyline.pipeline.sources import FILE_BATCH, Batches, Read
 from eddyline.schemas.message import MESSAGE_SCHEMA
+
+STAGES = ("decode", "read")
+"""Stages whose dead letters are messages: those of the others are rows, scores and alerts."""
 
 
 def replay_of(
@@ -49,7 +51,9 @@ def replay_of(
 def _dead_letters(
     lake: str, start: datetime | None, end: datetime | None, rows: int
 ) -> Iterator[pa.RecordBatch]:
-    letters = open_table(lake, "dead_letters").to_pyarrow_table(columns=MESSAGE_SCHEMA.names)
+    letters = open_table(lake, "dead_letters").to_pyarrow_table(
+        columns=MESSAGE_SCHEMA.names, filters=[("stage", "in", STAGES)]
+    )
     order = [(name, "ascending") for name in ("arrival_time", "source", "position")]
     ordered = letters.cast(MESSAGE_SCHEMA).sort_by(order)
     arrival = ordered.column("arrival_time").to_pylist()

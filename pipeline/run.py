@@ -1,8 +1,8 @@
 """Run: the job from a source to its end, and what came out of it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -16,11 +16,16 @@ from apache_beam.runners.runner import PipelineResult
 from eddyline.io.files import matching_files
 from eddyline.io.lake.commit import Durability
 from eddyline.io.lake.write import create_tables
-from eddyline.pipeline import job
+from eddyline.pipeline import job, sinks, sources
+from eddyline.pipeline.alerting import open_policy
 from eddyline.pipeline.settings import Settings
+from eddyline.pipeline.sources import Read
+from eddyline.schemas.record import load_contract
+from eddyline.transforms.alert_message import read_wording
 from eddyline.transforms.counts import NAMESPACE, TALLY
-
-Read = Callable[[beam.Pipeline, Settings], job.Batches]
+from eddyline.transforms.registry import read_registry
+from eddyline.transforms.reloaded import Reloaded
+from eddyline.transforms.state_file import check_states
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Prepared:
         return Ended(state, _counts(result), time.monotonic() - start)
 
 
-def prepare(settings: Settings, options: PipelineOptions, read: Read = job.read) -> Prepared:
+def prepare(settings: Settings, options: PipelineOptions, read: Read = sources.read) -> Prepared:
     """Check the settings against the world and wire the job.
 
     Args:
@@ -71,24 +76,39 @@ def prepare(settings: Settings, options: PipelineOptions, read: Read = job.read)
 
     Raises:
         FileNotFoundError: No file matches the source, or there is no such schema file.
+        BeamIOError: There is no such registry, policy or state file.
         ValueError: A setting or schema is wrong.
     """
     standard = options.view_as(StandardOptions)
-    streaming = bool(standard.streaming) or settings.source.startswith("pubsub:")
+    streaming = bool(standard.streaming) or sources.is_stream(settings.source)
     standard.streaming = streaming
     if "prism" in (standard.runner or "").lower():
         # Prism splits a bundle that is slow for a moment and then runs one key in two bundles at a
         # time, each with empty state: readings were lost (2.77) and the job ended well.
         options.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
     offline = bool(options.view_as(TestOptions).dry_run)
-    if read is job.read and not streaming and not offline:
+    if not offline:
+        _read_once(settings)
+    if read is sources.read and not streaming and not offline:
         matching_files(settings.source)
     pipeline = beam.Pipeline(options=options)
-    outputs = job.build(read(pipeline, settings), settings, streaming=streaming)
-    job.write(outputs, settings, streaming=streaming, durability=durability(standard.runner))
+    feedback = sources.read_feedback(pipeline, settings)
+    outputs = job.build(read(pipeline, settings), settings, streaming=streaming, feedback=feedback)
+    sinks.write(outputs, settings, streaming=streaming, durability=durability(standard.runner))
     if not offline:
-        create_tables(settings.lake, job.lake_tables(settings))
+        create_tables(settings.lake, sinks.lake_tables(settings))
     return Prepared(pipeline, offline)
+
+
+def _read_once(settings: Settings) -> None:
+    """What would fail in a worker fails here, in words: registry, policy, templates, states."""
+    if settings.devices:
+        channels = [channel.name for channel in load_contract(settings.schema).channels]
+        parse = partial(read_registry, channels=channels)
+        Reloaded(settings.devices, parse, settings.registry_refresh, time.monotonic, "registry")
+    if settings.state:
+        check_states(settings.state)
+    read_wording(open_policy(settings.policy, settings.policy_refresh).current().messages)
 
 
 def durability(runner: str | None) -> Durability:

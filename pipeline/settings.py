@@ -5,13 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
 from msgspec import Meta
 
 from eddyline.transforms.relevance import DropRule
+
+WarehouseTable = Literal[
+    "readings", "minutes", "anomalies", "incidents", "deliveries", "dead_letters"
+]
+ResultTable = Literal["readings", "anomalies", "incidents"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +28,22 @@ class Settings:
 
     source: Annotated[
         str,
-        Meta(description="Files to read (path or glob; local, s3://, gs://), or pubsub:NAME."),
+        Meta(
+            description="Files to read (path or glob; local, s3://, gs://), or a stream: "
+            "kinesis:STREAM, pubsub:SUBSCRIPTION, sqs:QUEUE."
+        ),
+    ] = ""
+    begin: Annotated[
+        str, Meta(description="Where a stream begins: earliest, latest, or a time of arrival.")
+    ] = "earliest"
+    source_options: Annotated[
+        dict[str, Any], Meta(description="Further options of the stream's source, as JSON.")
+    ] = field(default_factory=dict[str, Any])
+    stop_messages: Annotated[
+        int, Meta(ge=0, description="End a stream after so many messages; 0 for never.")
+    ] = 0
+    stop_file: Annotated[
+        str, Meta(description="End a stream, and drain the job, once this file exists.")
     ] = ""
     schema: Annotated[
         str, Meta(description="Schema file with the channels, or the name of a shipped one.")
@@ -37,9 +57,24 @@ class Settings:
     registry_refresh: Annotated[
         float, Meta(ge=0, description="Seconds between two looks at the registry.")
     ] = 60.0
+    policy: Annotated[
+        str, Meta(description="Policy file (.yaml): thresholds, mute windows, who is told.")
+    ] = ""
+    policy_refresh: Annotated[
+        float, Meta(ge=0, description="Seconds between two looks at the policy.")
+    ] = 60.0
+    notify: Annotated[
+        bool, Meta(description="Tell people what the policy's routes say; a replay does not.")
+    ] = True
+    feedback: Annotated[
+        str, Meta(description="What operators say of incidents: a source like --source.")
+    ] = ""
     detector: Annotated[str, Meta(description="The model of each device.")] = "density"
     detector_options: Annotated[
         dict[str, Any], Meta(description="Settings of the detector, such as its threshold.")
+    ] = field(default_factory=dict[str, Any])
+    endpoint: Annotated[
+        dict[str, Any], Meta(description="Scoring endpoint, for --detector endpoint; as JSON.")
     ] = field(default_factory=dict[str, Any])
     drop: Annotated[
         tuple[DropRule, ...], Meta(description="Rules that drop readings: rule, device, type.")
@@ -50,6 +85,12 @@ class Settings:
     shards: Annotated[
         int, Meta(ge=1, description="Shards of the fleet; fixed for a running job's state.")
     ] = 16
+    state: Annotated[
+        str, Meta(description="Device states of `eddyline state export` to begin with.")
+    ] = ""
+    export_state: Annotated[
+        bool, Meta(description="Hand over at the end: write device states for another run.")
+    ] = False
     disorder: Annotated[
         float, Meta(ge=0, description="Seconds a device's readings may come out of order.")
     ] = 10.0
@@ -75,6 +116,32 @@ class Settings:
     flush_seconds: Annotated[
         float, Meta(gt=0, description="Longest wait of a row for its file, when streaming.")
     ] = 4.0
+    warehouse: Annotated[
+        str, Meta(description="BigQuery dataset PROJECT.DATASET to write too; empty for none.")
+    ] = ""
+    warehouse_tables: Annotated[
+        tuple[WarehouseTable, ...], Meta(description="Tables written there.")
+    ] = ("minutes", "anomalies", "incidents", "dead_letters")
+    warehouse_method: Annotated[
+        Literal["streaming_inserts", "storage_write"],
+        Meta(description="By insert ids, or the Storage Write API (at least once)."),
+    ] = "streaming_inserts"
+    warehouse_patience: Annotated[
+        float, Meta(ge=0, description="Seconds without an answer until a bundle fails.")
+    ] = 600.0
+    results: Annotated[
+        dict[ResultTable, str],
+        Meta(description="Table to pubsub:TOPIC, kinesis:STREAM or sns:TOPIC, as JSON."),
+    ] = field(default_factory=dict[ResultTable, str])
+    results_encoding: Annotated[
+        Literal["json", "avro"], Meta(description="Form of a result's message.")
+    ] = "json"
+    results_ordered: Annotated[bool, Meta(description="Pub/Sub: the device as ordering key.")] = (
+        False
+    )
+    results_patience: Annotated[
+        float, Meta(ge=0, description="Seconds until results become dead letters.")
+    ] = 120.0
     raw: Annotated[bool, Meta(description="Keep the messages as they came, for replay.")] = True
 
 
@@ -88,6 +155,8 @@ def settings_of(given: Mapping[str, Any], file: str = "") -> Settings:
     Example:
         >>> settings_of({"source": "in.jsonl", "shards": "8"}).shards
         8
+        >>> settings_of({"detector_options": '{"warm_up": 200}'}).detector_options
+        {'warm_up': 200}
         >>> settings_of({"shards": 0})
         Traceback (most recent call last):
         ValueError: --shards: Expected `int` >= 1
@@ -100,11 +169,24 @@ def settings_of(given: Mapping[str, Any], file: str = "") -> Settings:
     if unknown := sorted(set(merged) - known):
         raise ValueError(f"no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}")
     try:
-        return msgspec.convert(merged, Settings, strict=False)
+        return msgspec.convert(_parsed(merged), Settings, strict=False)
     except msgspec.ValidationError as error:
         words, _, path = str(error).partition(" - at ")
         name = re.sub(r"^`\$\.|`$", "", path).replace("_", "-")
         raise ValueError(f"--{name}: {words}") from error
+
+
+def _parsed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with those of structured settings read, where the command line gave a text."""
+    structured = {f.name for f in fields(Settings) if not isinstance(f.default, str | int | float)}
+    parsed = dict(given)
+    for name in structured & set(given):
+        if isinstance(given[name], str) and given[name].lstrip()[:1] in ("{", "["):
+            try:
+                parsed[name] = yaml.safe_load(given[name])
+            except yaml.YAMLError as error:
+                raise ValueError(f"--{name.replace('_', '-')}: not JSON: {error}") from error
+    return parsed
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from rich.table import Table
 
 from eddyline.io.lake.read import open_table
 
-View = Literal["devices", "readings", "minutes", "anomalies", "dead-letters"]
+View = Literal[
+    "devices", "incidents", "deliveries", "anomalies", "readings", "minutes", "dead-letters"
+]
 
 # Each view: the tables it reads, and its query. `{where}` is the filter, newest rows come first.
 _VIEWS: Mapping[View, tuple[tuple[str, ...], str]] = {
@@ -56,6 +58,30 @@ _VIEWS: Mapping[View, tuple[tuple[str, ...], str]] = {
         from anomalies {where} order by event_time desc, device_id
         """,
     ),
+    # An incident as it stands: the newest of its transitions. A storm stands for its members, which
+    # are shown where a device is asked for.
+    "incidents": (
+        ("incidents",),
+        """
+        select coalesce(device_id, site) as device, opened_at,
+            cast(to_seconds(cast(duration as bigint)) as varchar)
+                || case transition when 'resolved' then '' else ' …' end as lasted,
+            kind, severity, explanation, transition, site, count, peak, sign, storm_id,
+            incident_id, event_time, revision, operator
+        from (select * from incidents {where})
+        qualify revision = max(revision) over (partition by incident_id)
+        order by opened_at desc, device
+        """,
+    ),
+    "deliveries": (
+        ("deliveries",),
+        """
+        select attempted_at, channel, device_id, site, kind, severity, transition, attempt, outcome,
+            status, latency, since_arrival, key
+        from (select *, attempted_at as event_time from deliveries) {where}
+        order by attempted_at desc, key, channel
+        """,
+    ),
     "dead-letters": (
         ("dead_letters",),
         """
@@ -74,6 +100,19 @@ _ASIDE: Mapping[View, tuple[str, ...]] = {
     "readings": ("arrival_time", "known", "site", "model", "firmware", "attributes"),
     "minutes": ("site", "model", "_count", "_min", "_max", "_std", "_first", "_last"),
     "anomalies": ("channels", "site"),
+    "incidents": (
+        "transition",
+        "site",
+        "count",
+        "peak",
+        "sign",
+        "storm_id",
+        "incident_id",
+        "event_time",
+        "revision",
+        "operator",
+    ),
+    "deliveries": ("site", "key", "kind", "latency"),
     "dead-letters": ("arrival_time", "source", "position", "path"),
 }
 _LONG = ("explanation", "error", "payload", "beyond_limits")
@@ -117,6 +156,8 @@ def query(lake: str, view: View, wanted: Wanted) -> pa.Table:
     """
     tables, sql = _VIEWS[view]
     where, parameters = wanted.where()
+    if view == "incidents" and wanted.device is None:
+        where += (" and " if where else "where ") + "storm_id is null"
     # The filters are the fixed terms above; what a user types is a parameter.
     text = f"select * from ({sql.format(where=where)}) limit {int(wanted.limit)}"  # noqa: S608
     with duckdb.connect() as connection:

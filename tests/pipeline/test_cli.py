@@ -170,7 +170,7 @@ def test_the_demo_is_fresh_each_time_and_tells_what_it_found(tmp_path):
     first = eddyline(*arguments).output
     second = eddyline(*arguments).output
     assert "Planted faults" in first
-    assert "False alarms:" in first
+    assert "False incidents:" in first
     assert "does not hold" not in first + second
     balance = [line for line in first.splitlines() if line.strip().startswith(("=", "+"))]
     assert len(balance) >= 3

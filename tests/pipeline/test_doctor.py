@@ -308,6 +308,7 @@ def test_pubsub_is_looked_at(pubsub):
     assert worst(doctor(plan)) == "ok"
     none = Settings(
         source="pubsub:projects/p/subscriptions/none",
+        lake="",
         results={"incidents": "pubsub:projects/p/topics/none"},
     )
     assert [check.outcome for check in doctor(none)] == ["ok", "failed", "failed"]

@@ -17,7 +17,7 @@ from eddyline.schemas.channel import channel_file_text
 from eddyline.schemas.record import load_contract
 
 pytestmark = pytest.mark.job
-SIMULATION = Simulation(devices=8, sites=2, hours=1.0, faulty=0, seed=3)
+SIMULATION = Simulation(devices=12, sites=2, hours=2.5, faulty=0.25, outages=1, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +96,66 @@ def test_every_table_has_the_columns_of_its_record(first, rows_of):
         "readings": "reading",
         "minutes": "minute",
         "anomalies": "anomaly",
+        "incidents": "incident",
+        "deliveries": "delivery",
         "dead_letters": "dead_letter",
     }
     for table, record in records.items():
         columns = [name for name in rows_of(lake, table).column_names if name != "event_date"]
         assert columns == arrow_schema(contract.record(record)).names
+
+
+def test_an_outage_is_one_storm_and_its_members_have_no_alert_of_their_own(fleet, first, rows_of):
+    lake, ended = first
+    (outage,) = fleet.truth.outages
+    rows = rows_of(lake, "incidents").to_pylist()
+    (storm,) = [row for row in rows if (row["kind"], row["transition"]) == ("storm", "opened")]
+    assert storm["site"] == outage.site
+    members = {row["device_id"] for row in rows if row["storm_id"] == storm["incident_id"]}
+    assert len(members) == storm["count"] == outage.devices
+    assert [row["transition"] for row in rows if row["kind"] == "storm"][-1] == "resolved"
+    openings = [row for row in rows if row["transition"] == "opened"]
+    assert ended.counts["incidents_opened"] == len(openings) - 1
+    assert balance_of(ended).storms == (1, len(members))
+
+
+def test_an_incident_opens_once_and_its_revisions_have_no_gap(first, rows_of):
+    lake, _ = first
+    rows = rows_of(lake, "incidents").sort_by(
+        [("incident_id", "ascending"), ("revision", "ascending")]
+    )
+    revisions: dict[str, list] = {}
+    for row in rows.to_pylist():
+        revisions.setdefault(row["incident_id"], []).append((row["revision"], row["transition"]))
+    assert len(revisions) > 6
+    for told in revisions.values():
+        assert [revision for revision, _ in told] == list(range(len(told)))
+        assert [transition == "opened" for _, transition in told] == [True] + [False] * (
+            len(told) - 1
+        )
+
+
+def test_alerts_go_where_the_policy_says_each_once(fleet, first, rows_of, run_job, tmp_path):
+    lake, _ = first
+    policy, told = tmp_path / "policy.yaml", tmp_path / "alerts.jsonl"
+    policy.write_text(
+        f"channels: {{log: {{kind: file, path: {told}}}}}\n"
+        "routes: [{channels: [log]}]\n"
+        "mute: [{name: always, match: {kind: storm}, "
+        "start: 2020-01-01T00:00Z, end: 2030-01-01T00:00Z}]\n"
+    )
+    other = tmp_path / "lake"
+    ended = run_job(
+        source=str(fleet.messages), devices=str(fleet.devices), lake=str(other), policy=str(policy)
+    )
+    assert by_id(rows_of(other, "incidents")) == by_id(rows_of(lake, "incidents"))
+    rows = [row for row in rows_of(lake, "incidents").to_pylist() if row["storm_id"] is None]
+    keys = [json.loads(line)["key"] for line in told.read_text().splitlines()]
+    muted = [row for row in rows if row["kind"] == "storm"]
+    assert len(keys) == len(set(keys)) == len(rows) - len(muted)
+    outcomes = Counter(rows_of(other, "deliveries").column("outcome").to_pylist())
+    assert outcomes == {"delivered": len(keys), "muted": len(muted)}
+    assert balance_of(ended).alerts == outcomes
 
 
 def test_replay_of_the_raw_zone_equals_the_first_run_row_for_row(
@@ -109,7 +164,7 @@ def test_replay_of_the_raw_zone_equals_the_first_run_row_for_row(
     lake, _ = first
     again = tmp_path / "again"
     run_job(read=replay_of(str(lake)), devices=str(fleet.devices), lake=str(again))
-    for table in ("readings", "minutes", "anomalies", "dead_letters"):
+    for table in ("readings", "minutes", "anomalies", "incidents", "dead_letters"):
         before, after = rows_of(lake, table), rows_of(again, table)
         assert before.num_rows == after.num_rows
         assert by_id(before) == by_id(after), table
@@ -128,7 +183,7 @@ def test_neither_batches_nor_shards_show_in_the_result(
         batch=batch,
         shards=shards,
     )
-    for table in ("readings", "minutes", "anomalies"):
+    for table in ("readings", "minutes", "anomalies", "incidents"):
         assert by_id(rows_of(lake, table)) == by_id(rows_of(other, table)), table
 
 

@@ -20,6 +20,12 @@ COUNTS = {
     "duplicates": 2,
     "late_readings": 1,
     "minutes": 4,
+    "incidents_opened": 2,
+    "incidents_resolved": 1,
+    "storms": 1,
+    "storm_members": 2,
+    "alerts_delivered": 2,
+    "alerts_muted": 1,
 }
 
 
@@ -35,7 +41,8 @@ def test_the_balance_of_a_run_is_told_with_its_reasons():
     assert text(balance) == (
         "10 messages in 1.2 s, which carried 13 readings = 7 readings (1 of them late) "
         "+ 2 duplicates + 1 filtered by a drop rule "
-        "+ 3 dead letters: 2 out_of_range, 1 malformed 4 device minutes 0 anomalies"
+        "+ 3 dead letters: 2 out_of_range, 1 malformed 4 device minutes 0 anomalies "
+        "2 incidents opened, 2 of them in 1 storm, 1 resolved 3 alerts: 2 delivered, 1 muted"
     )
 
 

@@ -1,0 +1,61 @@
+"""Sources: what `--source` and `--feedback` name, read as batches of messages."""
+
+from collections.abc import Callable
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.options.pipeline_options import StandardOptions
+
+from eddyline.io.files import ReadFiles
+from eddyline.io.pubsub.dataflow import ReadPubSub
+from eddyline.io.sources.read import Pace, ReadSource
+from eddyline.io.sources.table import source_of
+from eddyline.io.sources.until import Until
+from eddyline.pipeline.settings import Settings
+from eddyline.transforms.gather import Gather
+
+Batches = beam.PCollection[pa.RecordBatch]
+Read = Callable[[beam.Pipeline, Settings], Batches]
+
+# A stream must not wait long for its batch; a file has its messages at hand.
+STREAM_BATCH, FILE_BATCH = 500, 5_000
+
+
+def is_stream(words: str) -> bool:
+    """Whether a source does not end: files do.
+
+    Example:
+        >>> is_stream("kinesis:telemetry"), is_stream("in/*.jsonl")
+        (True, False)
+    """
+    return words.startswith("pubsub:") or source_of(words) is not None
+
+
+def read(pipeline: beam.Pipeline, settings: Settings) -> Batches:
+    """What devices send."""
+    return _batches(pipeline, "Read", settings.source, settings)
+
+
+def read_feedback(pipeline: beam.Pipeline, settings: Settings) -> Batches | None:
+    """What operators say, if the settings name where."""
+    if not settings.feedback:
+        return None
+    return _batches(pipeline, "Read feedback", settings.feedback, settings)
+
+
+def _batches(pipeline: beam.Pipeline, label: str, words: str, settings: Settings) -> Batches:
+    rows = settings.batch or STREAM_BATCH
+    runner = pipeline.options.view_as(StandardOptions).runner or ""
+    if words.startswith("pubsub:") and "dataflow" in runner.lower():
+        # Dataflow's own read; everywhere else Beam's would acknowledge before it processes.
+        messages = pipeline | label >> ReadPubSub(words.removeprefix("pubsub:"))
+        return messages | label.replace("Read", "Gather") >> Gather(rows)
+    return pipeline | label >> _source(words, rows, settings)
+
+
+def _source(words: str, rows: int, settings: Settings) -> beam.PTransform:
+    source = source_of(words, settings.begin, rows, settings.source_options)
+    if source is not None:
+        until = Until(messages=settings.stop_messages, file=settings.stop_file)
+        return ReadSource(source, Pace(allowance=settings.disorder), until)
+    return ReadFiles(words, settings.batch or FILE_BATCH)
