@@ -15,7 +15,15 @@ from eddyline.schemas.channel import (
 )
 
 RecordName = Literal[
-    "message", "reading", "minute", "anomaly", "incident", "delivery", "dead_letter", "device"
+    "message",
+    "reading",
+    "minute",
+    "anomaly",
+    "incident",
+    "delivery",
+    "dead_letter",
+    "device",
+    "device_state",
 ]
 FieldType = Literal["string", "bytes", "long", "double", "boolean", "timestamp", "strings", "map"]
 

@@ -25,6 +25,7 @@ TABLES = {
     "anomaly": "anomalies",
     "incident": "incidents",
     "delivery": "deliveries",
+    "device_state": "device_states",
     "dead_letter": "dead_letters",
     "message": "raw",
     "device": "",  # has its own section, and is a file of the user's
