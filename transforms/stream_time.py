@@ -10,7 +10,7 @@ import pyarrow as pa
 from apache_beam.coders import Coder, TupleCoder, VarIntCoder
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.typehints.decorators import with_input_types, with_output_types
-from apache_beam.utils.timestamp import Duration
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
 from eddyline.transforms.admission import NEVER
 from eddyline.transforms.decode import earliest
@@ -31,28 +31,30 @@ class KeyByShard(beam.DoFn):
 
     Args:
         shards: Number of shards.
-        disorder: How long before its arrival a reading's event time may be, microseconds.
     """
 
-    def __init__(self, shards: int, disorder: int) -> None:
-        self.shards, self.disorder = shards, disorder
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
 
     def setup(self) -> None:
         """Begin with nothing told."""
         self._newest = NEVER
+        self._stamp = MIN_TIMESTAMP
         self._told = np.full(self.shards, NEVER)
 
     def process(self, readings: pa.RecordBatch) -> Iterator[Any]:
         """Split one batch; its parts are stamped so that none overtakes one that came before it.
 
-        Prism hands over what waits for a key in the order of its stamps. By event time a batch with
-        one row that is late or repeated would come before all that wait, and theirs would be late.
+        Prism hands over what waits for a key in the order of its stamps. A batch with one row that
+        is late or repeated would come before all that wait, and theirs would be late; so a stamp is
+        never before an earlier one. Nor is it after the batch's first row that is in time: minutes
+        of old event times would be late at once if the time of arrival were the stamp.
         """
         if not readings.num_rows:
             return
         time = readings.column("event_time").cast(pa.int64()).to_numpy()
         self._newest = newest = max(self._newest, int(time.max()))
-        now = earliest(readings, "arrival_time") - Duration(micros=self.disorder)
+        now = self._stamp = max(self._stamp, earliest(readings, "event_time"))
         for shard, part in split_by_shard(readings, self.shards):
             self._told[shard] = newest
             yield TimestampedValue((shard, (newest, part)), now)

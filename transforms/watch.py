@@ -131,7 +131,7 @@ class Watch(beam.PTransform):
     def expand(self, readings: beam.PCollection[pa.RecordBatch]) -> WatchedOutputs:
         """Wire it."""
         fed: Any = readings | "Key by shard" >> beam.ParDo(
-            KeyByShard(self.shards, self.settings.disorder)
+            KeyByShard(self.shards)
         ).with_output_types(Fed)
         if self.commands is not None:
             fed = (fed, self.commands) | "With commands" >> beam.Flatten()

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from eddyline.pipeline import cli
 from eddyline.schemas.dialects import DIALECTS
 from eddyline.schemas.record import RECORD_NAMES
+from eddyline.transforms.decode import Decoder
 
 pytestmark = pytest.mark.job
 ROOT = Path(__file__).parents[2]
@@ -83,11 +84,16 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_job_that_fails_says_why_and_ends_with_1(tmp_path):
-    broken = tmp_path / "in.jsonl.gz"
-    broken.write_bytes(gzip.compress(b"{}\n" * 1000)[:-20])
-    told = eddyline("run", f"--source={broken}", f"--lake={tmp_path / 'lake'}", code=1).output
+def test_a_job_that_fails_says_why_and_ends_with_1(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(Decoder, "decode", fail)
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b"{}\n")
+    told = eddyline("run", f"--source={source}", f"--lake={tmp_path / 'lake'}", code=1).output
     assert "The job failed:" in told
+    assert "the disk is full" in " ".join(told.split())
 
 
 def test_a_run_prints_the_balance_of_what_came_in(folder, tmp_path):
@@ -200,6 +206,9 @@ def test_the_commands_of_the_pages_run_in_their_order(page, tmp_path, monkeypatc
     quickstart = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
     schema = re.search(r"```json\n(.*?)```", quickstart, re.DOTALL)
     assert schema
+    policy = re.search(r"## 5.*?```yaml\n(.*?)```", quickstart, re.DOTALL)
+    assert policy
+    (tmp_path / "policy.yaml").write_text(policy[1])
     for name in ("my.avsc", "boiler.avsc"):
         (tmp_path / name).write_text(schema[1])
     commands = commands_of(page)
@@ -215,7 +224,7 @@ def test_the_commands_of_the_pages_run_in_their_order(page, tmp_path, monkeypatc
 
 def test_the_settings_file_of_the_quickstart_is_accepted(tmp_path):
     page = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
-    text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    text = re.search(r"## Settings in a file\n.*?```yaml\n(.*?)```", page, re.DOTALL)
     assert text
     file = tmp_path / "settings.yaml"
     file.write_text(text[1])

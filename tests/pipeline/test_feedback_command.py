@@ -10,8 +10,6 @@ from eddyline.pipeline.cli import app
 from eddyline.transforms.command import Command, parse_command
 from eddyline.transforms.event_time import TimeBounds
 
-ARRIVAL = round(datetime.now(UTC).timestamp() * 1e6)
-
 
 def eddyline(*arguments):
     return CliRunner().invoke(app, list(arguments))
@@ -36,7 +34,8 @@ def test_the_message_is_one_that_the_job_reads(lake, tmp_path):
     told = eddyline("feedback", "ae6", "false_alarm", f"--lake={lake}", f"--to={to}", "--by=ann")
     assert told.exit_code == 0, told.output
     (file,) = to.glob("*.jsonl")
-    command = parse_command(file.read_bytes().strip(), ARRIVAL, TimeBounds())
+    now = round(datetime.now(UTC).timestamp() * 1e6)
+    command = parse_command(file.read_bytes().strip(), now, TimeBounds())
     assert isinstance(command, Command)
     assert (command.incident_id, command.device_id, command.kind) == (
         "ae6b",
@@ -44,7 +43,7 @@ def test_the_message_is_one_that_the_job_reads(lake, tmp_path):
         "condition",
     )
     assert (command.action, command.by) == ("false_alarm", "ann")
-    assert abs(command.time - ARRIVAL) < 60_000_000
+    assert 0 <= now - command.time < 300_000_000
 
 
 def test_without_a_place_it_is_printed(lake):

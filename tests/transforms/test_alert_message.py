@@ -38,7 +38,8 @@ def test_the_incident_has_the_fields_of_the_record():
         ({}, "Freezer 7 (Bern): temperature 6.5 °C, expected -20 to -18 °C - since 14:03"),
         (
             {"transition": "updated", "duration": 14_400.0},
-            "Freezer 7 (Bern): still going on, worst: temperature 6.5 °C, expected -20 to -18 °C - for 4 h",
+            "Freezer 7 (Bern): still going on, worst: temperature 6.5 °C, "
+            "expected -20 to -18 °C - for 4 h",
         ),
         (
             {"transition": "resolved", "duration": 720.0},

@@ -23,7 +23,7 @@ def batch_of(*rows: tuple[str, int, int]) -> pa.RecordBatch:
 
 def test_a_batch_with_a_late_row_is_not_stamped_before_those_that_came_earlier():
     # Prism hands a key's waiting elements over in the order of their stamps.
-    keyed = KeyByShard(shards=4, disorder=3 * SECOND)
+    keyed = KeyByShard(shards=4)
     keyed.setup()
     stamps = []
     for batch in (
@@ -36,4 +36,4 @@ def test_a_batch_with_a_late_row_is_not_stamped_before_those_that_came_earlier()
             assert isinstance(value, TimestampedValue)
             stamps.append(float(value.timestamp))
     assert stamps == sorted(stamps)
-    assert stamps[0] == 97.0  # no reading in time lies before the stamp
+    assert sorted(set(stamps)) == [99.0, 101.0]  # no reading in time lies before its stamp
