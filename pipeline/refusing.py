@@ -22,5 +22,5 @@ def refusing() -> Generator[None]:
         err.print("[bold red]eddyline:[/] no lake here yet: run the job first, or name --lake.")
         raise typer.Exit(MISUSED) from error
     except (ValueError, OSError, BeamIOError) as error:
-        err.print(f"[bold red]eddyline:[/] {escape(str(error))}", highlight=False)
+        err.print(f"[bold red]eddyline:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(MISUSED) from error
