@@ -30,7 +30,7 @@ class Settings:
         str,
         Meta(
             description="Files to read (path or glob; local, s3://, gs://), or a stream: "
-            "kinesis:STREAM, pubsub:SUBSCRIPTION, sqs:QUEUE."
+            "kinesis:STREAM, pubsub:SUBSCRIPTION, sqs:QUEUE, kafka:TOPIC, watch:PATTERN."
         ),
     ] = ""
     begin: Annotated[

@@ -12,6 +12,7 @@ from eddyline.io.sources.read import Pace, ReadSource
 from eddyline.io.sources.table import source_of
 from eddyline.io.sources.until import Until
 from eddyline.pipeline.settings import Settings
+from eddyline.schemas.record import load_contract
 from eddyline.transforms.gather import Gather
 
 Batches = beam.PCollection[pa.RecordBatch]
@@ -19,6 +20,8 @@ Read = Callable[[beam.Pipeline, Settings], Batches]
 
 # A stream must not wait long for its batch; a file has its messages at hand.
 STREAM_BATCH, FILE_BATCH = 500, 5_000
+WATCHED_ALLOWANCE = 3_600.0
+"""Seconds that a reading may be older than its watched file, to be in time for its minute."""
 
 
 def is_stream(words: str) -> bool:
@@ -54,8 +57,12 @@ def _batches(pipeline: beam.Pipeline, label: str, words: str, settings: Settings
 
 
 def _source(words: str, rows: int, settings: Settings) -> beam.PTransform:
-    source = source_of(words, settings.begin, rows, settings.source_options)
+    options, allowance = settings.source_options, settings.disorder
+    if words.startswith("watch:"):
+        # What a file holds is as old as the time that it was written for.
+        options, allowance = {"schema": settings.schema, **options}, WATCHED_ALLOWANCE
+    source = source_of(words, settings.begin, rows, options)
     if source is not None:
         until = Until(messages=settings.stop_messages, file=settings.stop_file)
-        return ReadSource(source, Pace(allowance=settings.disorder), until)
-    return ReadFiles(words, settings.batch or FILE_BATCH)
+        return ReadSource(source, Pace(allowance=allowance), until)
+    return ReadFiles(words, settings.batch or FILE_BATCH, load_contract(settings.schema))

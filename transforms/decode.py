@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import apache_beam as beam
 import numpy as np
@@ -17,6 +17,7 @@ from msgspec import UNSET
 
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract
+from eddyline.schemas.unreadable import Why, unreadable
 from eddyline.transforms.counts import count
 from eddyline.transforms.event_time import TimeBounds
 from eddyline.transforms.payload import ROW_ERRORS, Dropped, Parsed, PayloadParser, Row
@@ -24,7 +25,7 @@ from eddyline.transforms.reading_id import reading_ids
 from eddyline.transforms.reject import Reject
 from eddyline.transforms.relevance import DropRule
 
-STAGE = "decode"
+STAGE, READ = "decode", "read"
 _SENT = ("device_id", "event_time", "reading_id", "message_id", "firmware", "attributes")
 _ORIGIN = ("arrival_time", "source", "position")
 MAX_ROWS, MAX_BYTES = 20_000, 8 * 2**20
@@ -77,6 +78,9 @@ class Decoder:
             strict=True,
         )
         for message, (payload, attributes, arrival) in enumerate(came):
+            if attributes and (why := unreadable(attributes)):
+                held.add(message, Reject(why[0], None, why[1], payload))
+                continue
             try:
                 held.rows.append(plain(payload, attributes, arrival))
                 held.origin.append(message)
@@ -140,7 +144,7 @@ class Decoder:
         came = batch.take(pa.array(rejected, pa.int64()))
         columns = {
             "arrival_time": came.column("arrival_time"),
-            "stage": pa.array([STAGE] * len(rejects), pa.string()),
+            "stage": pa.array([_stage(reject) for reject in rejects], pa.string()),
             "reason": pa.array([reject.reason for reject in rejects], pa.string()),
             "path": pa.array([reject.path for reject in rejects], pa.string()),
             "error": pa.array([reject.error for reject in rejects], pa.string()),
@@ -150,6 +154,10 @@ class Decoder:
             "position": came.column("position"),
         }
         return pa.RecordBatch.from_pydict(columns, schema=self.dead_letter_schema)
+
+
+def _stage(reject: Reject) -> str:
+    return READ if reject.reason in get_args(Why) else STAGE
 
 
 class _Held:

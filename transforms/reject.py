@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 Reason = Literal[
+    "damaged_file",
+    "bad_row",
     "empty",
     "too_large",
     "too_many",

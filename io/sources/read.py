@@ -198,7 +198,13 @@ class PollAndAcknowledge(Poll):
         watermark: Any = beam.DoFn.WatermarkEstimatorParam(Watermark()),
     ) -> Iterator[TimestampedValue]:
         """Poll it."""
+        # Prism finalizes each bundle, and Beam's worker logs an error for one without a callback.
+        finalizer.register(_nothing)
         yield from self.poll(tracker, watermark, finalizer)
+
+
+def _nothing() -> None:
+    """A bundle in which nothing is to be acknowledged."""
 
 
 def _earliest(batch: pa.RecordBatch) -> int:

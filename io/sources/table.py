@@ -24,7 +24,38 @@ def _sqs(name: str, begin: Begin, rows: int, options: Mapping[str, Any]) -> Sour
     return Sqs(name, rows=rows, **options)
 
 
-SOURCES: dict[str, Make] = {"kinesis": _kinesis, "sqs": _sqs}
+def _pubsub(name: str, begin: Begin, rows: int, options: Mapping[str, Any]) -> Source:
+    from eddyline.io.pubsub.source import PubSub
+
+    if begin != Begin():
+        raise ValueError("begin: a subscription has no place to begin at; leave it at earliest")
+    return PubSub(name, rows=rows, **options)
+
+
+def _kafka(name: str, begin: Begin, rows: int, options: Mapping[str, Any]) -> Source:
+    from eddyline.io.kafka.source import Kafka, KafkaWithGroup
+
+    make = KafkaWithGroup if options.get("group") else Kafka
+    return make(name, begin, rows=rows, **options)
+
+
+def _watch(name: str, begin: Begin, rows: int, options: Mapping[str, Any]) -> Source:
+    from eddyline.io.files.kinds import kinds_of
+    from eddyline.io.files.watch import WatchedFiles
+    from eddyline.schemas.record import load_contract
+
+    others = {key: value for key, value in options.items() if key != "schema"}
+    kinds = kinds_of(load_contract(options.get("schema", "room")))
+    return WatchedFiles(name, begin, rows=rows, kinds=kinds, **others)
+
+
+SOURCES: dict[str, Make] = {
+    "kafka": _kafka,
+    "kinesis": _kinesis,
+    "pubsub": _pubsub,
+    "sqs": _sqs,
+    "watch": _watch,
+}
 
 
 def source_of(

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from datetime import UTC, datetime
 from itertools import count
@@ -21,6 +22,8 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from moto.server import ThreadedMotoServer
 
+from eddyline.io.files.watch import WatchedFiles
+from eddyline.io.kafka.source import Kafka
 from eddyline.io.kinesis.aggregated import MAGIC
 from eddyline.io.kinesis.source import Kinesis
 from eddyline.io.pubsub.source import PubSub
@@ -235,11 +238,143 @@ class PubSubOnEmulator:
             return len(client.pull(request=wanted, timeout=2).received_messages)
 
 
-SERVICES = [KinesisOnMoto, KinesisOnKinesalite, SqsOnMoto, PubSubOnEmulator]
+class Files:
+    """Each sending is a file; its lines are the messages."""
+
+    ordered = begins = True
+
+    def origin(self, source):
+        return source.pattern.removesuffix("*.jsonl")
 
 
-def wait_for(port):
-    for _ in range(100):
+class FilesOnDisk(Files):
+    environment, nobody_there, secrets = {}, None, ()
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="eddyline-"))
+
+    def stop(self):
+        shutil.rmtree(self.folder)
+
+    def make(self):
+        folder = self.folder / f"in-{next(NUMBERS)}"
+        folder.mkdir()
+        return str(folder)
+
+    def source(self, name, **more):
+        return WatchedFiles(f"{name}/*.jsonl", **{"every": 0.1, "settle": 0, **more})
+
+    def send(self, name, payloads):
+        for part in range(3):
+            path = Path(name) / f"{next(NUMBERS):06d}.part"
+            path.write_bytes(b"".join(payload + b"\n" for payload in payloads[part::3]))
+            path.rename(path.with_suffix(".jsonl"))
+
+
+class FilesOnS3(Files, OnMoto):
+    action = "s3:ListBucket"
+
+    def make(self):
+        name = f"bucket-{next(NUMBERS)}"
+        place = {"LocationConstraint": "eu-central-1"}
+        self.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=place)
+        return name
+
+    def source(self, name, **more):
+        return WatchedFiles(f"s3://{name}/in/*.jsonl", **{"every": 0.1, **more})
+
+    def send(self, name, payloads):
+        for part in range(3):
+            body = b"".join(payload + b"\n" for payload in payloads[part::3])
+            key = f"in/{next(NUMBERS):06d}.jsonl"
+            self.client("s3").put_object(Bucket=name, Key=key, Body=body)
+
+
+class KafkaOnBroker:
+    """A broker of its own; opt-in, since it takes a JVM and a minute.
+
+    EDDYLINE_KAFKA names a folder with the jars: `mvn dependency:copy-dependencies` of
+    org.apache.kafka:kafka_2.13.
+    """
+
+    ordered = begins = True
+    secrets = ()
+    nobody_there = ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+
+    def __init__(self):
+        jars = os.environ.get("EDDYLINE_KAFKA", "")
+        if not (jars and shutil.which("java")):
+            pytest.skip("opt-in: EDDYLINE_KAFKA=folder of Kafka's jars, and java")
+        port, control = free_port(), free_port()
+        self.environment = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"}
+        self.folder = Path(tempfile.mkdtemp(prefix="eddyline-kafka-"))
+        settings = self.folder / "server.properties"
+        settings.write_text(
+            "process.roles=broker,controller\nnode.id=1\n"
+            f"controller.quorum.voters=1@127.0.0.1:{control}\n"
+            f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}\n"
+            "controller.listener.names=CONTROLLER\nauto.create.topics.enable=false\n"
+            "offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n"
+            "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
+            "group.initial.rebalance.delay.ms=0\n"
+            f"log.dirs={self.folder / 'logs'}\n"
+        )
+        self.java = ["java", "-Xmx400m", "-cp", f"{jars}/*"]
+        form = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"]
+        subprocess.run([*self.java, *form, settings], check=True, capture_output=True)
+        self.process = subprocess.Popen(
+            [*self.java, "kafka.Kafka", settings],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(port, 600)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder)
+
+    def make(self):
+        from confluent_kafka.admin import AdminClient, NewTopic
+
+        name = f"topic-{next(NUMBERS)}"
+        admin = AdminClient({"bootstrap.servers": self.environment["KAFKA_BOOTSTRAP_SERVERS"]})
+        admin.create_topics([NewTopic(name, 3, 1)])[name].result(20)
+        for _ in range(50):  # until each partition has its leader
+            try:
+                Kafka(name).check()
+            except Unreadable:
+                time.sleep(0.1)
+            else:
+                return name
+        raise TimeoutError(name)
+
+    def source(self, name, **more):
+        return Kafka(name, **more)
+
+    def send(self, name, payloads):
+        from confluent_kafka import Producer
+
+        settings = {"bootstrap.servers": self.environment["KAFKA_BOOTSTRAP_SERVERS"]}
+        producer = Producer({**settings, "linger.ms": 0})
+        for n, payload in enumerate(payloads):
+            producer.produce(name, payload, key=f"d{n % 7}")
+        assert producer.flush(20) == 0
+
+
+SERVICES = [
+    KinesisOnMoto,
+    KinesisOnKinesalite,
+    SqsOnMoto,
+    PubSubOnEmulator,
+    FilesOnDisk,
+    FilesOnS3,
+    KafkaOnBroker,
+]
+
+
+def wait_for(port, tries=100):
+    for _ in range(tries):
         try:
             socket.create_connection(("127.0.0.1", port), 0.1).close()
         except OSError:
@@ -297,7 +432,8 @@ def test_every_message_comes_once_with_its_origin(service, engine):
     messages = drain(engine(source).lane, 100)
     assert sorted(payloads(messages)) == sorted(numbered(0, 100))
     assert len({(m.source, m.position) for m in messages}) == 100
-    assert all(m.source.startswith(source.name) for m in messages)
+    origin = service.origin(source) if isinstance(service, Files) else source.name
+    assert all(m.source.startswith(origin) for m in messages)
     assert all(abs(m.arrival_time / 1e6 - time.time()) < 60 for m in messages)
 
 
@@ -400,9 +536,11 @@ def test_an_idle_and_an_empty_source_let_the_watermark_go_on(service, engine):
 
 def test_any_bytes_pass(service, engine):
     name = service.make()
-    service.send(name, POISON)
-    messages = drain(engine(service.source(name)).lane, len(POISON))
-    assert sorted(payloads(messages)) == sorted(POISON)
+    # A newline would end the message in a file of lines.
+    poison = [p.replace(b"\n", b"") for p in POISON] if isinstance(service, Files) else POISON
+    service.send(name, poison)
+    messages = drain(engine(service.source(name)).lane, len(poison))
+    assert sorted(payloads(messages)) == sorted(poison)
     assert all(ENCODING not in message.attributes for message in messages)
 
 
@@ -415,6 +553,8 @@ def test_a_missing_stream_is_told_in_words(service, engine):
 
 
 def test_missing_credentials_are_told_in_words(service, monkeypatch):
+    if not service.secrets:
+        pytest.skip("it asks for none")
     source = service.source(service.make())
     source.check()
     for name in service.secrets:
@@ -425,6 +565,8 @@ def test_missing_credentials_are_told_in_words(service, monkeypatch):
 
 
 def test_a_service_that_cannot_be_reached_is_told_in_words(service, monkeypatch):
+    if not service.nobody_there:
+        pytest.skip("a disk has no address")
     source = service.source("any")
     monkeypatch.setenv(*service.nobody_there)
     with pytest.raises(Unreadable, match="cannot be reached") as told:

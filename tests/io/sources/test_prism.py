@@ -4,6 +4,9 @@ import json
 import logging
 import os
 import shutil
+import signal
+import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -12,9 +15,12 @@ import apache_beam as beam
 import boto3
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from moto.server import ThreadedMotoServer
 
+from eddyline.io.files.watch import WatchedFiles
 from eddyline.io.kinesis.source import Kinesis
+from eddyline.io.pubsub.source import PubSub
 from eddyline.io.sources.lag import LAG
 from eddyline.io.sources.read import Pace, ReadSource
 from eddyline.io.sources.until import Until
@@ -139,3 +145,79 @@ def test_sqs_is_read_and_what_was_committed_is_deleted(prism, aws, tmp_path):
     windows, _ = run(prism, Sqs("live"), tmp_path, produce)
     assert sorted(n for _, _, numbers in windows for n in numbers) == list(range(60))
     assert set(json.loads((tmp_path / "left").read_text()).values()) == {"0"}
+
+
+@pytest.mark.timeout(120)
+def test_files_are_read_as_they_appear(prism, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+
+    def produce():
+        for part in range(12):
+            path = folder / f"{part:02d}.part"
+            path.write_bytes(b"".join(b"%d\n" % n for n in range(part * 50, part * 50 + 50)))
+            path.rename(path.with_suffix(".jsonl"))
+            time.sleep(0.4)
+        time.sleep(3)
+
+    source = WatchedFiles(f"{folder}/*.jsonl", every=0.3, settle=0, readers=2)
+    windows, _ = run(prism, source, tmp_path, produce)
+    assert sorted(n for _, _, numbers in windows for n in numbers) == list(range(600))
+    early = [at for at, _, _ in windows if at < (tmp_path / "stop").stat().st_mtime]
+    assert len(early) >= 2
+
+
+@pytest.fixture
+def emulator(monkeypatch):
+    gcloud = shutil.which("gcloud")
+    folder = Path(gcloud or ".").resolve().parents[1] / "platform" / "pubsub-emulator"
+    program = folder / "bin" / "cloud-pubsub-emulator"
+    if not (gcloud and program.exists() and shutil.which("java")):
+        pytest.skip("needs java and `gcloud components install pubsub-emulator`")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [program, "--host=127.0.0.1", f"--port={port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # it is a script that starts another one
+    )
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
+    for _ in range(300):
+        time.sleep(0.1)
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.1).close()
+        except OSError:
+            continue
+        break
+    yield
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
+
+
+@pytest.mark.timeout(120)
+def test_pubsub_is_read_and_what_was_committed_is_acknowledged(prism, emulator, tmp_path):
+    topic, name = "projects/project/topics/live", "projects/project/subscriptions/live"
+    publisher, subscriber = PublisherClient(), SubscriberClient()
+    publisher.create_topic(name=topic)
+    # What is not acknowledged comes again, and would be counted twice.
+    subscriber.create_subscription(name=name, topic=topic, ack_deadline_seconds=10)
+
+    def produce():
+        for part in range(16):
+            sent = [publisher.publish(topic, b"%d" % (part * 50 + n)) for n in range(50)]
+            for one in sent:
+                one.result(10)
+            time.sleep(0.4)
+        time.sleep(8)
+
+    windows, _ = run(prism, PubSub(name, lease=5), tmp_path, produce)
+    assert sorted(n for _, _, numbers in windows for n in numbers) == list(range(800))
+    early = [at for at, _, _ in windows if at < (tmp_path / "stop").stat().st_mtime]
+    assert len(early) >= 2
+    time.sleep(6)  # longer than a lease
+    wanted = {"subscription": name, "max_messages": 100}
+    assert not subscriber.pull(request=wanted, timeout=5).received_messages
+    publisher.stop()
+    subscriber.close()

@@ -4,7 +4,7 @@ import pytest
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.utils.timestamp import Timestamp
 
-from eddyline.io.pubsub import ReadPubSub, as_message
+from eddyline.io.pubsub.dataflow import ReadPubSub, as_message
 from eddyline.schemas.message import Message
 
 NAME = "projects/p/subscriptions/s"

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eddyline.io.files.damaged import Damaged
 from eddyline.schemas.message import MESSAGE_SCHEMA
 
 CHUNK = 2**20
@@ -20,13 +21,16 @@ def lines_of(file: BinaryIO, longest: int = LONGEST) -> Iterator[bytes]:
     comes in pieces of that length, each of them a line. An empty line is a line; nothing follows
     the last `\n`.
 
+    Raises:
+        Damaged: The file is; its `rest` is the line in which it breaks off.
+
     Example:
         >>> import io
         >>> list(lines_of(io.BytesIO(b"one\n\ntwo")))
         [b'one', b'', b'two']
     """
     rest = b""
-    while chunk := file.read(CHUNK):
+    while chunk := _chunk(file, rest):
         *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else [rest + chunk]
         for line in whole:
             if len(line) > longest:
@@ -37,6 +41,14 @@ def lines_of(file: BinaryIO, longest: int = LONGEST) -> Iterator[bytes]:
         yield from pieces
     if rest:
         yield rest
+
+
+def _chunk(file: BinaryIO, rest: bytes) -> bytes:
+    try:
+        return file.read(CHUNK)
+    except Damaged as error:
+        error.rest = rest
+        raise
 
 
 def _pieces(line: bytes, longest: int) -> list[bytes]:
@@ -52,24 +64,34 @@ def line_batches(
     """Batches of at most `rows` messages, one a line, in the file's order.
 
     A message's position is its line's number from 1, as text of 12 digits that compares in order.
+    Where the file is damaged, the lines before that are given.
 
     Args:
         file: Open for reading bytes.
         source: The file's name.
         arrival_time: Of every message, microseconds since the epoch.
         rows: Most messages a batch; fewer where they hold more than 8 MiB.
+
+    Raises:
+        Damaged: The file is; its `rest` is the line in which it breaks off.
     """
     gathered: list[bytes] = []
     size, first = 0, 1
-    for line in lines_of(file):
-        gathered.append(line)
-        size += len(line)
-        if len(gathered) == rows or size > 8 * CHUNK:
-            yield _batch(gathered, source, first, arrival_time)
-            first += len(gathered)
-            gathered, size = [], 0
+    damaged = None
+    try:
+        for line in lines_of(file):
+            gathered.append(line)
+            size += len(line)
+            if len(gathered) == rows or size > 8 * CHUNK:
+                yield _batch(gathered, source, first, arrival_time)
+                first += len(gathered)
+                gathered, size = [], 0
+    except Damaged as error:
+        damaged = error
     if gathered:
         yield _batch(gathered, source, first, arrival_time)
+    if damaged is not None:
+        raise damaged
 
 
 def _batch(lines: list[bytes], source: str, first: int, arrival_time: int) -> pa.RecordBatch:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import eddyline.io.lines as module
-from eddyline.io.lines import line_batches, lines_of
+import eddyline.io.files.lines as module
+from eddyline.io.files.lines import line_batches, lines_of
 from eddyline.schemas.message import MESSAGE_SCHEMA, messages_of
 
 TEXT = st.lists(st.sampled_from([b"\n", b"\r\n", b"a", b"bc", b"\x00", b"\xff" * 9])).map(b"".join)

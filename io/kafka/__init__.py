@@ -1,0 +1,1 @@
+"""Kafka as a source: its partitions, by offset. Needs the extra `kafka`."""
