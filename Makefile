@@ -8,7 +8,8 @@ SHELL := /bin/bash
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pure lint format bench quality lock clean
+.PHONY: help install demo live test test-pure test-live test-flink lint format bench quality lock clean
+.PHONY: prism flink-up flink-run flink-down
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +36,7 @@ test: install ## the whole suite
 	@$(BIN)/pytest -n 2 --dist worksteal
 
 test-pure: install ## the tests without Beam: seconds
-	@$(BIN)/pytest tests/schemas tests/detectors tests/io/simulate tests/test_layout.py -m "not job and not many"
+	@$(BIN)/pytest tests/schemas tests/detectors tests/io/simulate tests/test_layout.py -m "not job and not many and not flink and not live"
 
 lint: install ## ruff (lint, format) and pyright strict
 	@$(BIN)/ruff check .
@@ -45,6 +46,27 @@ lint: install ## ruff (lint, format) and pyright strict
 format: install ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+prism: install ## the Prism engine, which `eddyline live` and the streaming tests run on
+	@$(BIN)/python -m eddyline.pipeline.prism
+
+live: install ## a simulated fleet through emulated Kinesis and the job on Prism, until Ctrl-C
+	@$(BIN)/eddyline live
+
+test-live: install ## the sources on their servers, minutes (Kafka: EDDYLINE_KAFKA=folder of its jars)
+	@$(BIN)/pytest -m "live or job" tests/io/sources tests/io/kafka tests/pipeline/test_live.py
+
+flink-up: install ## a Flink cluster on this machine (fetches 400 MB once)
+	@$(BIN)/python -m deploy.flink up
+
+flink-run: install ## the job on it: make flink-run ARGS="--source kinesis:NAME --lake lake"
+	@$(BIN)/python -m deploy.flink run $(ARGS)
+
+flink-down: ## stop the cluster; checkpoints stay
+	@$(BIN)/python -m deploy.flink down
+
+test-flink: install ## the job on Flink under kills and outages, minutes
+	@$(BIN)/pytest -m flink tests/flink
 
 bench: install ## readings a second of the full job, beside two yardsticks
 	@$(BIN)/python -m benchmarks.throughput

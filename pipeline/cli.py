@@ -17,13 +17,14 @@ from rich.markup import escape
 
 from eddyline.io.lake.compact import compact
 from eddyline.io.lake.read import open_table
-from eddyline.io.simulate import Simulation, write
+from eddyline.io.simulate import Simulation
 from eddyline.pipeline import notify_commands, policy_commands, show, state_commands
 from eddyline.pipeline.compatible_command import compatible_command
 from eddyline.pipeline.demo import demo
 from eddyline.pipeline.doctor.command import doctor_command
 from eddyline.pipeline.explain import explain_command
 from eddyline.pipeline.feedback_command import feedback_command
+from eddyline.pipeline.live_command import live_command
 from eddyline.pipeline.logs import set_up_logs
 from eddyline.pipeline.options import beam_options, with_settings
 from eddyline.pipeline.progress import progress
@@ -32,6 +33,7 @@ from eddyline.pipeline.replay import replay_of
 from eddyline.pipeline.run import Ended, Prepared, prepare
 from eddyline.pipeline.settings import settings_of
 from eddyline.pipeline.show import View
+from eddyline.pipeline.simulate_command import simulate_command
 from eddyline.pipeline.summary import balance_of, evaluation_table, told
 from eddyline.pipeline.train_command import train_command
 from eddyline.schemas.dialects import DIALECTS
@@ -187,43 +189,6 @@ def demo_command(
     out.print(f"  .venv/bin/eddyline show minutes --lake {lake} --limit 5", highlight=False)
 
 
-@app.command("simulate")
-def simulate_command(
-    folder: Annotated[Path, typer.Argument(help="Where the files go; made if it is not there.")],
-    devices: Annotated[int, typer.Option(help="Devices.")] = 60,
-    sites: Annotated[int, typer.Option(help="Sites.")] = 4,
-    hours: Annotated[float, typer.Option(help="Hours of event time.")] = 6.0,
-    cadence: Annotated[float, typer.Option(help="Seconds between a device's readings.")] = 10.0,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 7,
-    faulty: Annotated[float, typer.Option(help="Share of devices with a planted fault.")] = 1 / 3,
-    outages: Annotated[int, typer.Option(help="Sites that are cut off for a while.")] = 0,
-) -> None:
-    """Write a simulated fleet: messages.jsonl, devices.csv, and the truth in truth.json."""
-    with refusing():
-        written = write(
-            Simulation(
-                devices=devices,
-                sites=sites,
-                hours=hours,
-                cadence=cadence,
-                seed=seed,
-                faulty=faulty,
-                outages=outages,
-            ),
-            folder,
-        )
-    truth = written.truth
-    out.print(
-        f"{truth.messages:,} messages with {truth.readings:,} readings, {truth.duplicates:,} "
-        f"duplicates and {sum(truth.malformed.values()):,} malformed in {written.messages}",
-        highlight=False,
-    )
-    out.print(
-        f"Run the job on it: eddyline run --source {written.messages} --devices {written.devices}",
-        highlight=False,
-    )
-
-
 @app.command("show")
 def show_command(
     view: Annotated[View, typer.Argument(help="What to show.")],
@@ -288,6 +253,8 @@ def _utc(time: datetime | None) -> datetime | None:
 
 
 # The commands that live in files of their own, after those that one needs first.
+app.command("live")(live_command)
+app.command("simulate")(simulate_command)
 app.command("explain")(explain_command)
 app.command("feedback")(feedback_command)
 app.add_typer(policy_commands.app, name="policy")

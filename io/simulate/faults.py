@@ -14,8 +14,7 @@ Kind = Literal["spike", "stuck", "drift", "bias", "noise", "silence"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SPIKE_READINGS = (1, 6)
-LONG_MINUTES = (30.0, 90.0)
-TAIL_MINUTES = 10.0  # normal time after a fault, unless the device never returns
+TAIL = 1 / 3  # of the shortest fault: normal time after one, unless the device never returns
 NOISE_FACTOR = (6.0, 10.0)
 NEVER_RETURNS = 0.4  # of the silent devices
 
@@ -120,16 +119,17 @@ def _hit(
 ) -> slice:
     """The readings the fault is in: after the warm-up, never the first reading of all."""
     from_hour, to_hour = simulation.warm_up, simulation.hours
+    tail = TAIL * simulation.fault_minutes[0]
     if kind == "spike":
         low, high = SPIKE_READINGS
         count = int(rng.integers(low, high + 1))
         hours = count * simulation.cadence / 3600
     else:
-        low, high = LONG_MINUTES
-        room = 60 * (to_hour - from_hour) - TAIL_MINUTES
+        low, high = simulation.fault_minutes
+        room = 60 * (to_hour - from_hour) - tail
         hours = rng.uniform(low, min(high, room)) / 60
         count = max(1, int(hours * 3600 / simulation.cadence))
-    latest = to_hour - hours - TAIL_MINUTES / 60
+    latest = to_hour - hours - tail / 60
     begin = simulation.start_time + int(rng.uniform(from_hour, latest) * 60 * MINUTE)
     first = max(1, int(np.searchsorted(times, begin)))
     last = min(len(times), first + count)

@@ -9,9 +9,8 @@ from eddyline.io.simulate.fleet import Fleet
 from eddyline.io.simulate.signals import Signals
 from eddyline.io.simulate.simulation import MINUTE, Simulation
 
-OUTAGE_MINUTES = 12.0
-CLEAR_MINUTES = 15.0
-"""Between an outage and any fault of the site: two troubles are told apart."""
+CLEAR = 1.25
+"""Times the outage, between it and any fault of the site: two troubles are told apart."""
 
 
 class Outage(NamedTuple):
@@ -54,9 +53,10 @@ def cut(
     """
     rng = simulation.generator("outages")
     sent, found = planted.sent.copy(), list[Outage]()
-    clear, length = round(CLEAR_MINUTES * MINUTE), round(OUTAGE_MINUTES * MINUTE)
+    length = round(simulation.outage_minutes * MINUTE)
+    clear = round(CLEAR * length)
     first = simulation.start_time + round(simulation.warm_up * 60 * MINUTE) + clear
-    places = np.arange(first, simulation.end_time - length - clear, MINUTE)
+    places = np.arange(first, simulation.end_time - length - clear, min(MINUTE, length))
     for site in rng.permutation(simulation.sites).tolist():
         if len(found) == simulation.outages:
             break

@@ -8,8 +8,9 @@ import numpy as np
 
 MINUTE = 60_000_000  # µs
 
-# What a long fault needs besides the warm-up: its 30 minutes and the return to normal after them.
-ROOM_FOR_A_FAULT = 0.75  # h
+# What a long fault needs besides the warm-up, times its shortest length: itself, the return to
+# normal after it, and some choice of when it begins.
+ROOM_FOR_A_FAULT = 1.5
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Simulation:
         faulty: Share of the devices that have a fault, one each.
         warm_up: Hours before the first fault.
         outages: Sites whose gateway is gone for a while.
+        fault_minutes: The shortest and the longest fault that is no spike, in minutes.
+        outage_minutes: How long a gateway is gone, in minutes.
 
     Raises:
         ValueError: For a value that makes no sense, with the name of the field.
@@ -62,6 +65,8 @@ class Simulation:
     faulty: float = 1 / 3
     warm_up: float = 1.0
     outages: int = 0
+    fault_minutes: tuple[float, float] = (30.0, 90.0)
+    outage_minutes: float = 12.0
 
     def __post_init__(self) -> None:
         for name in ("devices", "sites", "hours", "cadence"):
@@ -77,9 +82,14 @@ class Simulation:
             raise ValueError(f"faulty is a share from 0 to 1, not {self.faulty}")
         if self.jitter > 0.4 * self.cadence:
             raise ValueError("jitter must be at most .4 of the cadence: a device keeps its order")
-        if self.faulty and self.hours < self.warm_up + ROOM_FOR_A_FAULT:
+        if not 0 < self.fault_minutes[0] <= self.fault_minutes[1]:
+            raise ValueError(f"fault_minutes: the shortest, the longest; not {self.fault_minutes}")
+        if not self.outage_minutes > 0:
+            raise ValueError(f"outage_minutes must be more than 0, not {self.outage_minutes}")
+        room = ROOM_FOR_A_FAULT * self.fault_minutes[0] / 60
+        if self.faulty and self.hours < self.warm_up + room:
             raise ValueError(
-                f"hours must be at least warm_up + {ROOM_FOR_A_FAULT} to hold a fault, "
+                f"hours must be at least warm_up + {room:.3g} to hold a fault, "
                 f"not {self.hours}; or let faulty be 0"
             )
         if self.start.tzinfo is None:

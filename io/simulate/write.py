@@ -1,9 +1,9 @@
 """The files of a bounded run."""
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
+from eddyline.io.simulate.registry import write_registry
 from eddyline.io.simulate.simulation import Simulation
 from eddyline.io.simulate.stream import simulate
 from eddyline.io.simulate.truth import Truth
@@ -51,19 +51,6 @@ def write(simulation: Simulation, folder: Path) -> Written:
     )
     with written.messages.open("wb") as lines:
         lines.write(b"".join([payload + b"\n" for payload in stream.payloads]))
-    fleet = stream.fleet
-    with written.devices.open("w", newline="", encoding="utf-8") as table:
-        rows = csv.writer(table, lineterminator="\n")
-        rows.writerow(["device_id", "site", "latitude", "longitude", "model"])
-        rows.writerows(
-            zip(
-                fleet.device_id,
-                (fleet.site_name[site] for site in fleet.site.tolist()),
-                fleet.latitude.tolist(),
-                fleet.longitude.tolist(),
-                (model.name for model in fleet.model),
-                strict=True,
-            )
-        )
+    write_registry(stream.fleet, written.devices)
     stream.truth.write(written.truth_file)
     return written
