@@ -34,7 +34,8 @@ class WriteLake(beam.PTransform):
         lake: A directory, `s3://bucket/path` or `gs://bucket/path`.
         targets: The tables, and the raw zone, that batches may be for.
         streaming: True for an unbounded run: files are also written by time.
-        durability: When a number in state is safe: "checkpoint" on Flink, else "bundle".
+        durability: When a number in state is safe: "checkpoint" on Flink, else "bundle"; of a
+            bounded run always with its bundle.
         shards: Writers a table, when streaming; fixed for a running job's state.
         flush_seconds: The longest a row waits for its file (streaming).
         flush_bytes: Arrow bytes a writer gathers for one file; also what it holds in memory.
@@ -77,7 +78,9 @@ class WriteLake(beam.PTransform):
         unknown = sorted(set(batches) - set(targets))
         if unknown:
             raise ValueError(f"batches for {unknown}, and targets only for {sorted(targets)}")
-        commit = CommitOnCheckpoint if self.durability == "checkpoint" else Commit
+        # A bounded job on Flink takes no checkpoints and refuses a step that asks for them.
+        checkpoints = self.streaming and self.durability == "checkpoint"
+        commit = CommitOnCheckpoint if checkpoints else Commit
         gathered = self._gather_in_state if self.streaming else self._gather_in_bundle
         committed: Any = gathered(batches, targets) | "Commit" >> beam.ParDo(
             commit(self.lake, targets, self.streaming)

@@ -2,6 +2,8 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability import common_urns
+from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing import test_stream
@@ -25,6 +27,23 @@ def count(files):
         | "Rows" >> beam.Map(lambda file: (file.table, file.rows))
         | "Sum" >> beam.CombinePerKey(sum)
     )
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_only_a_stream_waits_for_checkpoints(lake, table, batches, streaming):
+    # Flink refuses a bounded job with a step that asks when a checkpoint is complete.
+    job = beam.Pipeline(runner=FnApiRunner())
+    readings = job | beam.Create(batches(range(10)), reshuffle=False)
+    _ = {"readings": readings} | WriteLake(
+        lake, [table], streaming=streaming, durability="checkpoint"
+    )
+    graph = job.to_runner_api()
+    steps = [
+        beam_runner_api_pb2.ParDoPayload.FromString(step.spec.payload)
+        for step in graph.components.transforms.values()
+        if step.spec.urn == common_urns.primitives.PAR_DO.urn
+    ]
+    assert any(step.requests_finalization for step in steps) == streaming
 
 
 @pytest.mark.job
