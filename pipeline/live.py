@@ -36,6 +36,7 @@ LAKE_STEP = 2.0  # s between two looks at the lake
 RATE_OVER = 10.0  # s
 WARM_UP = 300  # readings a device needs until its model is ready
 FAULTS = 4.5  # minutes of a round after that
+LONGEST = 10**8  # s
 REPEATED = 75.0  # s after which no message comes again
 OURS = ("lake", "alerts.jsonl", "stop", "prism.log", "emulator.log", "publisher.log")
 
@@ -180,7 +181,14 @@ def live(
         tell("Starting the job on Prism, which listens on all interfaces of this machine …")
         prepared = prepare(
             settings_of({**_settings(plan, stream), **plan.given}),
-            beam_options(["--runner=PrismRunner", f"--job_endpoint=localhost:{port}"]),
+            beam_options(
+                [
+                    "--runner=PrismRunner",
+                    f"--job_endpoint=localhost:{port}",
+                    # The client gives up a job that runs longer: the default is 5 minutes.
+                    f"--job_server_timeout={LONGEST}",
+                ]
+            ),
         )
         title = f"{stream.says} → Prism → {plan.folder}/lake"
         run = _Live(plan, title, publisher, stream, (engine, stream.child), show)
@@ -234,8 +242,8 @@ class _Job:
     def trouble(self) -> str:
         """Why it ended, where it should not have."""
         if self.error is not None:
-            last = str(self.error).strip().splitlines()[-1:] or [type(self.error).__name__]
-            return f"the job failed: {last[0]}"
+            lines = [line for line in str(self.error).splitlines() if line.strip(" \t<>")]
+            return f"the job failed: {lines[-1].strip() if lines else type(self.error).__name__}"
         if self.ended is not None and self.ended.state != "DONE":
             return f"the job ended as {self.ended.state}"
         return ""

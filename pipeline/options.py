@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser as BeamArgumentParser,  # pyright: ignore[reportPrivateUsage] the only parser that knows all of Beam's options
 )
 
+from eddyline.pipeline import flink_options as flink_options  # Beam finds the class by itself
 from eddyline.pipeline.settings import Settings
 
 PANEL = "Settings"

@@ -124,7 +124,10 @@ def durability(runner: str | None) -> Durability:
 def _counts(result: PipelineResult) -> dict[str, int]:
     counters = result.metrics().query()["counters"]
     return {
-        counter.key.metric.name: counter.committed
+        # Flink knows no committed value.
+        counter.key.metric.name: counter.attempted
+        if counter.committed is None
+        else counter.committed
         for counter in counters
         if counter.key.metric.namespace == NAMESPACE
     }

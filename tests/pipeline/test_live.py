@@ -370,5 +370,5 @@ def test_a_prism_that_hangs_is_told_and_ends_the_run_with_its_code(live, tmp_pat
     text = rest_of(process)
     assert process.wait(20) == 1, text
     assert re.search(r"nothing was read for|the lake had no commit for", text), text
-    assert "prism.log" in text
+    assert "prism.log" in text.replace("\n", "")  # the terminal breaks a long path
     assert not [pid for pid in children if alive(pid)]

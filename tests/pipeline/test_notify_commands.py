@@ -56,7 +56,7 @@ def test_a_channel_that_fails_is_exit_code_1_and_says_what_to_do(policy, tmp_pat
     told = RUNNER.invoke(app, ["test", "--policy", policy(tmp_path / "alerts", more)])
     assert told.exit_code == 1
     assert "env:NO_SUCH_SECRET is not set" in told.output
-    assert "Set the secret that the policy names" in told.output
+    assert "Set the secret that the policy" in told.output
     assert len(lines(tmp_path / "alerts")) == 1
 
 
