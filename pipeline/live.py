@@ -36,7 +36,6 @@ LAKE_STEP = 2.0  # s between two looks at the lake
 RATE_OVER = 10.0  # s
 WARM_UP = 300  # readings a device needs until its model is ready
 FAULTS = 4.5  # minutes of a round after that
-LONGEST = 10**8  # s
 REPEATED = 75.0  # s after which no message comes again
 OURS = ("lake", "alerts.jsonl", "stop", "prism.log", "emulator.log", "publisher.log")
 
@@ -181,14 +180,7 @@ def live(
         tell("Starting the job on Prism, which listens on all interfaces of this machine …")
         prepared = prepare(
             settings_of({**_settings(plan, stream), **plan.given}),
-            beam_options(
-                [
-                    "--runner=PrismRunner",
-                    f"--job_endpoint=localhost:{port}",
-                    # The client gives up a job that runs longer: the default is 5 minutes.
-                    f"--job_server_timeout={LONGEST}",
-                ]
-            ),
+            beam_options(["--runner=PrismRunner", f"--job_endpoint=localhost:{port}"]),
         )
         title = f"{stream.says} → Prism → {plan.folder}/lake"
         run = _Live(plan, title, publisher, stream, (engine, stream.child), show)

@@ -16,7 +16,9 @@ from eddyline.pipeline import flink_options as flink_options  # Beam finds the c
 from eddyline.pipeline.settings import Settings
 
 PANEL = "Settings"
-SCALARS = (str, int, float, bool)
+
+LONGEST = 10**8
+"""Seconds."""
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -99,6 +101,8 @@ def beam_options(flags: list[str], **defaults: Any) -> PipelineOptions:
     if unknown:
         raise ValueError(f"no such option: {' '.join(unknown)}")
     named = {flag.lstrip("-").partition("=")[0] for flag in flags}
+    # Beam's client would give up any job on Prism or Flink that runs for more than five minutes.
+    defaults = {"job_server_timeout": LONGEST, **defaults}
     given = {name: value for name, value in defaults.items() if name not in named}
     return PipelineOptions(flags, **given)
 

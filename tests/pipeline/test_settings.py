@@ -4,7 +4,9 @@ from dataclasses import fields
 from typing import get_args, get_type_hints
 
 import pytest
+from apache_beam.options.pipeline_options import PortableOptions
 
+from eddyline.pipeline.options import LONGEST, beam_options
 from eddyline.pipeline.settings import Settings, settings_of
 
 
@@ -50,3 +52,15 @@ def test_every_setting_has_words_of_its_own():
     words = [get_args(hints[f.name])[1].description for f in fields(Settings)]
     assert all(text and text.endswith(".") for text in words)
     assert len(set(words)) == len(words)
+
+
+def test_beams_client_does_not_give_up_a_long_job_unless_told_to():
+    portable = beam_options(["--runner=PrismRunner"]).view_as(PortableOptions)
+    assert portable.job_server_timeout == LONGEST
+    told = beam_options(["--runner=PrismRunner", "--job_server_timeout=7"])
+    assert told.view_as(PortableOptions).job_server_timeout == 7
+
+
+def test_flinks_own_options_are_taken():
+    options = beam_options(["--runner=FlinkRunner", "--checkpointing_interval=3000"])
+    assert options.get_all_options()["checkpointing_interval"] == 3000
