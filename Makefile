@@ -68,8 +68,10 @@ flink-down: ## stop the cluster; checkpoints stay
 test-flink: install ## the job on Flink under kills and outages, minutes
 	@$(BIN)/pytest -m flink tests/flink
 
-bench: install ## readings a second of the full job, beside two yardsticks
+bench: install ## readings a second of the full job, detectors beside River, alert latency (with Prism)
 	@$(BIN)/python -m benchmarks.throughput
+	@$(BIN)/python -m benchmarks.detectors
+	@$(BIN)/python -m benchmarks.live_latency
 
 quality: install ## detection quality on every labelled set, compared with the last time
 	@$(BIN)/python -m benchmarks.quality

@@ -17,6 +17,7 @@ from rich.table import Table
 from benchmarks.quality.contenders import CONTENDERS, Unavailable
 from benchmarks.quality.evaluation import FIRST, SETS, Measured, Task, measure
 from benchmarks.quality.goals import GOALS
+from benchmarks.quality.picture import draw_examples
 from benchmarks.quality.regression import regressions
 from benchmarks.quality.report import Run, Shape, markdown, number
 from benchmarks.quality.sets import LEFT_OUT, Missing
@@ -25,6 +26,8 @@ from benchmarks.quality.summary import Results, from_json, summarise, to_json
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "quality.md"
 EVIDENCE = ROOT / "docs" / "evidence" / "quality.json"
+PICTURES = ROOT / "build" / "quality"
+"""Not kept: they show the data."""
 MOST_SEEDS = max(len(contender.seeds) for contender in CONTENDERS.values())
 SLOW = ("river_loda", "river_gaussian")
 """Started first, largest sets first, so that no process is left alone with them at the end."""
@@ -199,6 +202,8 @@ def main(
         write(results, before, sizes, console)
     else:
         console.print("nothing written: not all sets and seeds, or something is worse")
+    for picture in draw_examples(PICTURES):
+        console.print(f"drawn: {picture.relative_to(ROOT)}")
     if worse and not accept:
         sys.exit(1)
 
