@@ -50,7 +50,7 @@ format: install ## let ruff mend what it can
 prism: install ## the Prism engine, which `eddyline live` and the streaming tests run on
 	@$(BIN)/python -m eddyline.pipeline.prism
 
-live: install ## a simulated fleet through emulated Kinesis and the job on Prism, until Ctrl-C
+live: prism ## a simulated fleet through emulated Kinesis and the job on Prism, until Ctrl-C
 	@$(BIN)/eddyline live
 
 test-live: install ## the sources on their servers, minutes (Kafka: EDDYLINE_KAFKA=folder of its jars)
@@ -83,4 +83,4 @@ lock: install ## renew requirements/*.txt
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements/uv.txt
 
 clean: ## remove what make made
-	rm -rf $(VENV) .types demo .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .types demo live .flink .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
