@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from eddyline.pipeline.explain import explain_command
 from eddyline.pipeline.feedback_command import feedback_command
 from eddyline.pipeline.live_command import live_command
 from eddyline.pipeline.logs import set_up_logs
+from eddyline.pipeline.moments import TIMES, utc
 from eddyline.pipeline.options import beam_options, with_settings
 from eddyline.pipeline.progress import progress
 from eddyline.pipeline.refusing import refusing
@@ -42,7 +43,6 @@ from eddyline.transforms.counts import TALLY
 
 FAILED, STOPPED = 1, 130
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"]
 
 app = typer.Typer(
     help="Device telemetry in; a queryable lake, minutes and anomalies out.",
@@ -149,7 +149,7 @@ def replay_command(
         chosen = settings_of({"notify": False, **given}, settings)
         if not into and not dead_letters:
             raise ValueError("--into: the lake to write; the first one would have each row twice")
-        read = replay_of(chosen.lake, _utc(start), _utc(end), dead_letters=dead_letters)
+        read = replay_of(chosen.lake, utc(start), utc(end), dead_letters=dead_letters)
         if dead_letters and (not into or into == chosen.lake):
             chosen = replace(chosen, raw=False)  # the raw zone has these messages already
         target = replace(chosen, lake=into or chosen.lake)
@@ -205,7 +205,7 @@ def show_command(
     with refusing():
         if as_json and as_csv:
             raise ValueError("--json or --csv, not both")
-        rows = show.query(lake, view, show.Wanted(device, site, _utc(start), _utc(end), limit))
+        rows = show.query(lake, view, show.Wanted(device, site, utc(start), utc(end), limit))
     if as_json or as_csv:
         text = show.as_json(rows) if as_json else show.as_csv(rows)
         sys.stdout.write(text + "\n" if text else "")
@@ -246,10 +246,6 @@ def compact_command(
     for table in tables:
         joined = f"{table.merged} files joined into {table.into}, {table.removed} removed"
         out.print(f"{table.table}: {joined}", highlight=False)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 # The commands that live in files of their own, after those that one needs first.

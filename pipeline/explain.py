@@ -18,6 +18,7 @@ from eddyline.detectors.protocol import Detector, Verdict
 from eddyline.detectors.registry import make_detector
 from eddyline.io.lake.read import open_table
 from eddyline.pipeline.course import Course, Trouble, run_again
+from eddyline.pipeline.moments import TIMES, utc
 from eddyline.pipeline.picture import draw
 from eddyline.pipeline.refusing import refusing
 from eddyline.pipeline.settings import settings_of
@@ -27,7 +28,6 @@ from eddyline.transforms.fleet import END_OF_TIME
 
 TOLD = 4
 """Incidents whose sentences stand below the title, the last ones."""
-TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"]
 out = Console()
 
 
@@ -145,10 +145,6 @@ def _micros(time: datetime) -> int:
     return pa.scalar(time, pa.timestamp("us", "UTC")).value
 
 
-def _utc(time: datetime | None) -> datetime | None:
-    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)
-
-
 def explain_command(
     device: Annotated[str, typer.Option(help="Id of the device.")],
     lake: Annotated[str, typer.Option(help="The lake.")] = "lake",
@@ -180,6 +176,6 @@ def explain_command(
             for c in load_contract(chosen.schema).channels
         ]
         model = make_detector(chosen.detector, channels, **chosen.detector_options)
-        course = course_of(lake, device, model, _utc(start), _utc(end))
+        course = course_of(lake, device, model, utc(start), utc(end))
         draw(course, to)
     out.print(f"{to}: {len(course.time):,} readings, {course.anomaly.sum():,} under alarm")

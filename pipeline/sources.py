@@ -31,7 +31,7 @@ def is_stream(words: str) -> bool:
         >>> is_stream("kinesis:telemetry"), is_stream("in/*.jsonl")
         (True, False)
     """
-    return words.startswith("pubsub:") or source_of(words) is not None
+    return source_of(words) is not None
 
 
 def read(pipeline: beam.Pipeline, settings: Settings) -> Batches:

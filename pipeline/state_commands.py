@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from eddyline.pipeline.device_states import export_states
+from eddyline.pipeline.moments import utc
 from eddyline.pipeline.refusing import refusing
 from eddyline.transforms.globs import Globs
 from eddyline.transforms.state_file import opened
@@ -47,7 +48,7 @@ def export_command(
     """
     with refusing():
         try:
-            exported = export_states(lake, into, _utc(at))
+            exported = export_states(lake, into, utc(at))
         except TableNotFoundError as error:
             raise ValueError(f"{lake}: no device states; run with --export-state") from error
     out.print(f"{exported.devices:,} devices in [bold]{escape(into)}[/]", highlight=False)
@@ -86,7 +87,3 @@ def _rows(path: str) -> Iterator[dict[str, Any]]:
             sizes = [len(state) for state in batch.column("state").to_pylist()]
             told = batch.select(columns).to_pylist()
             yield from (row | {"bytes": size} for row, size in zip(told, sizes, strict=True))
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

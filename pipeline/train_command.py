@@ -1,7 +1,7 @@
 """The command `eddyline train`."""
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from eddyline.io.lake.storage import locate
+from eddyline.pipeline.moments import TIMES, utc
 from eddyline.pipeline.train import Trained, Training, train
-
-TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z"]
 
 
 def train_command(
@@ -44,8 +43,8 @@ def train_command(
     training = Training(
         lake=lake,
         schema=schema,
-        start=_utc(start),
-        end=_utc(end),
+        start=utc(start),
+        end=utc(end),
         devices=devices,
         alarm_rate=alarm_rate,
         sample=sample,
@@ -118,7 +117,3 @@ def store(content: bytes, path: str) -> None:
         location = locate(path)
         with location.filesystem.open_output_stream(location.root) as stream:
             stream.write(content)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

@@ -15,9 +15,10 @@ from rich.table import Table
 from eddyline.pipeline.doctor.check import Check, worst
 from eddyline.pipeline.doctor.examine import doctor
 from eddyline.pipeline.options import beam_options, with_settings
+from eddyline.pipeline.refusing import refusing
 from eddyline.pipeline.settings import settings_of
 
-FAILED, MISUSED = 1, 2
+FAILED = 1
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Context settings to add the command with: what is not ours goes to Beam."""
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[bold red]failed[/]"}
@@ -39,12 +40,9 @@ def doctor_command(
 
     Exit codes: 0 all is well or only warned of, 1 a check failed, 2 used wrongly.
     """
-    try:
+    with refusing():
         chosen = settings_of(given, settings)
         options = beam_options(context.args, runner="FnApiRunner")
-    except (ValueError, OSError) as error:
-        Console(stderr=True).print(f"[bold red]eddyline:[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(MISUSED) from error
     checks = doctor(chosen, options)
     if as_json:
         sys.stdout.write(as_json_text(checks) + "\n")

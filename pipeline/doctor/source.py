@@ -6,9 +6,7 @@ from eddyline.io.files import matching_files
 from eddyline.io.sources.source import Unreadable
 from eddyline.io.sources.table import source_of
 from eddyline.pipeline.doctor.check import Ill
-from eddyline.pipeline.doctor.google import granted
 
-CONSUMING = ("pubsub.subscriptions.consume", "pubsub.subscriptions.get")
 READING = {
     "s3": "s3:ListBucket on the bucket and s3:GetObject on its objects",
     "gs": "storage.objects.list and storage.objects.get on the bucket",
@@ -25,26 +23,7 @@ def look_at_source(source: str) -> str:
     except Unreadable as error:
         remedy = "It may pass by itself: look again." if error.passes else ""
         raise Ill(str(error), remedy) from error
-    if source.startswith("pubsub:"):
-        return _subscription(source.removeprefix("pubsub:"))
     return _files(source)
-
-
-def _subscription(name: str) -> str:
-    from google.cloud.pubsub_v1 import SubscriberClient
-
-    with SubscriberClient() as client:
-        found = granted(
-            lambda: (
-                client.test_iam_permissions(
-                    request={"resource": name, "permissions": CONSUMING}, timeout=10, retry=None
-                ).permissions
-            ),
-            lambda: client.get_subscription(subscription=name, timeout=10, retry=None),
-            CONSUMING,
-            name,
-        )
-    return f"there{found}"
 
 
 def _files(pattern: str) -> str:
