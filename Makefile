@@ -54,7 +54,7 @@ live: prism ## a simulated fleet through emulated Kinesis and the job on Prism, 
 	@$(BIN)/eddyline live
 
 test-live: install ## the sources on their servers, minutes (Kafka: EDDYLINE_KAFKA=folder of its jars)
-	@$(BIN)/pytest -m "live or job" tests/io/sources tests/io/kafka tests/pipeline/test_live.py
+	@$(BIN)/pytest -m "live or job" tests/io/sources tests/io/kafka tests/pipeline/live/test_live.py
 
 flink-up: install ## a Flink cluster on this machine (fetches 400 MB once)
 	@$(BIN)/python -m deploy.flink up

@@ -24,9 +24,9 @@ import numpy as np
 import yaml
 
 from eddyline.io.lake.read import open_table
-from eddyline.pipeline.live import Lived, Plan, live
-from eddyline.pipeline.live_publisher import Publishing
-from eddyline.pipeline.live_view import Now, as_lines
+from eddyline.pipeline.live.live import Lived, Plan, live
+from eddyline.pipeline.live.publisher import Publishing
+from eddyline.pipeline.live.view import Now, as_lines
 from eddyline.pipeline.prism import get_prism
 
 START, FAULTS, END = 60.0, 1.5, 20.0  # s for the start of all, minutes with faults, s after them

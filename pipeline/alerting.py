@@ -7,7 +7,7 @@ from functools import partial
 from eddyline.io.alerts.senders import open_sender
 from eddyline.pipeline.settings import Settings
 from eddyline.transforms.notify import CurrentAlerting, Delivery
-from eddyline.transforms.policy import DEFAULT, Policy, read_policy
+from eddyline.transforms.policy.policy import DEFAULT, Policy, read_policy
 from eddyline.transforms.reloaded import Reloaded
 
 

@@ -18,25 +18,25 @@ from rich.markup import escape
 from eddyline.io.lake.compact import compact
 from eddyline.io.lake.read import open_table
 from eddyline.io.simulate import Simulation
-from eddyline.pipeline import notify_commands, policy_commands, show, state_commands
-from eddyline.pipeline.compatible_command import compatible_command
+from eddyline.pipeline.commands import notify, policy, show, state
+from eddyline.pipeline.commands.compatible import compatible_command
+from eddyline.pipeline.commands.explain import explain_command
+from eddyline.pipeline.commands.feedback import feedback_command
+from eddyline.pipeline.commands.live import live_command
+from eddyline.pipeline.commands.moments import TIMES, utc
+from eddyline.pipeline.commands.refusing import refusing
+from eddyline.pipeline.commands.show import View
+from eddyline.pipeline.commands.simulate import simulate_command
+from eddyline.pipeline.commands.train import train_command
 from eddyline.pipeline.demo import demo
 from eddyline.pipeline.doctor.command import doctor_command
-from eddyline.pipeline.explain import explain_command
-from eddyline.pipeline.feedback_command import feedback_command
-from eddyline.pipeline.live_command import live_command
 from eddyline.pipeline.logs import set_up_logs
-from eddyline.pipeline.moments import TIMES, utc
 from eddyline.pipeline.options import beam_options, with_settings
 from eddyline.pipeline.progress import progress
-from eddyline.pipeline.refusing import refusing
 from eddyline.pipeline.replay import replay_of
 from eddyline.pipeline.run import Ended, Prepared, prepare
 from eddyline.pipeline.settings import settings_of
-from eddyline.pipeline.show import View
-from eddyline.pipeline.simulate_command import simulate_command
 from eddyline.pipeline.summary import balance_of, evaluation_table, told
-from eddyline.pipeline.train_command import train_command
 from eddyline.schemas.dialects import DIALECTS
 from eddyline.schemas.record import RecordName, load_contract
 from eddyline.transforms.counts import TALLY
@@ -253,9 +253,9 @@ app.command("live")(live_command)
 app.command("simulate")(simulate_command)
 app.command("explain")(explain_command)
 app.command("feedback")(feedback_command)
-app.add_typer(policy_commands.app, name="policy")
-app.add_typer(state_commands.app, name="state")
-app.add_typer(notify_commands.app, name="notify")
+app.add_typer(policy.app, name="policy")
+app.add_typer(state.app, name="state")
+app.add_typer(notify.app, name="notify")
 app.command("train")(refusing()(train_command))
 app.command("doctor", context_settings=PASS_ON)(doctor_command)
 app.command("compatible", context_settings=PASS_ON)(compatible_command)

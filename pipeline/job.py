@@ -13,12 +13,12 @@ from eddyline.pipeline.alerting import delivery
 from eddyline.pipeline.settings import Settings
 from eddyline.schemas.record import Contract, load_contract
 from eddyline.transforms.decode import Decode
+from eddyline.transforms.decoding.event_time import TimeBounds, to_micros
 from eddyline.transforms.enrich import Enrich
-from eddyline.transforms.event_time import TimeBounds, to_micros
-from eddyline.transforms.feedback import Feedback
 from eddyline.transforms.group_storms import GroupStorms
+from eddyline.transforms.incidents.feedback import Feedback
+from eddyline.transforms.incidents.known_files import KnownFiles
 from eddyline.transforms.infer import Infer
-from eddyline.transforms.known_files import KnownFiles
 from eddyline.transforms.notify import Notify
 from eddyline.transforms.summarize import Summarize
 from eddyline.transforms.watch import FleetSettings, Watch

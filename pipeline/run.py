@@ -21,11 +21,11 @@ from eddyline.pipeline.alerting import open_policy
 from eddyline.pipeline.settings import Settings
 from eddyline.pipeline.sources import Read
 from eddyline.schemas.record import load_contract
-from eddyline.transforms.alert_message import read_wording
+from eddyline.transforms.alerts.alert_message import read_wording
 from eddyline.transforms.counts import NAMESPACE, TALLY
-from eddyline.transforms.registry import read_registry
+from eddyline.transforms.devices.registry import read_registry
+from eddyline.transforms.devices.state_file import check_states
 from eddyline.transforms.reloaded import Reloaded
-from eddyline.transforms.state_file import check_states
 
 
 @dataclass(frozen=True)

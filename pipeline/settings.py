@@ -11,7 +11,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from eddyline.transforms.relevance import DropRule
+from eddyline.transforms.decoding.relevance import DropRule
 
 WarehouseTable = Literal[
     "readings", "minutes", "anomalies", "incidents", "deliveries", "dead_letters"

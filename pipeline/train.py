@@ -19,7 +19,7 @@ from eddyline.detectors.pretrained.model import About, Model, ModelChannel
 from eddyline.detectors.usual import observe_usual, usual_layout
 from eddyline.io.lake.read import open_table
 from eddyline.schemas.record import load_contract
-from eddyline.transforms.channel_values import channel_values
+from eddyline.transforms.devices.channel_values import channel_values
 
 BATCH = 50_000
 HELD_OUT = 0.2

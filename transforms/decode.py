@@ -19,11 +19,11 @@ from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract
 from eddyline.schemas.unreadable import Why, unreadable
 from eddyline.transforms.counts import count
-from eddyline.transforms.event_time import TimeBounds
-from eddyline.transforms.payload import ROW_ERRORS, Dropped, Parsed, PayloadParser, Row
-from eddyline.transforms.reading_id import reading_ids
-from eddyline.transforms.reject import Reject
-from eddyline.transforms.relevance import DropRule
+from eddyline.transforms.decoding.event_time import TimeBounds
+from eddyline.transforms.decoding.payload import ROW_ERRORS, Dropped, Parsed, PayloadParser, Row
+from eddyline.transforms.decoding.reading_id import reading_ids
+from eddyline.transforms.decoding.reject import Reject
+from eddyline.transforms.decoding.relevance import DropRule
 
 STAGE, READ = "decode", "read"
 _SENT = ("device_id", "event_time", "reading_id", "message_id", "firmware", "attributes")

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract, load_contract
-from eddyline.transforms.channel_values import channel_values
 from eddyline.transforms.counts import count
-from eddyline.transforms.registry import PLACE, Registry, read_registry
+from eddyline.transforms.devices.channel_values import channel_values
+from eddyline.transforms.devices.registry import PLACE, Registry, read_registry
 from eddyline.transforms.reloaded import Reloaded
 
 EMPTY = read_registry("none.csv", b"device_id\n", [])

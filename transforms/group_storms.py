@@ -20,13 +20,13 @@ from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract, load_contract
 from eddyline.transforms.counts import count
 from eddyline.transforms.decode import earliest
-from eddyline.transforms.fleet import END_OF_TIME
-from eddyline.transforms.policy import DEFAULT, Policy, read_policy
-from eddyline.transforms.registry import read_registry
+from eddyline.transforms.devices.fleet import END_OF_TIME
+from eddyline.transforms.devices.registry import read_registry
+from eddyline.transforms.incidents.storm import Row
+from eddyline.transforms.incidents.storms import SiteState, SiteStorms
+from eddyline.transforms.incidents.storms_codec import decode_storms, encode_storms
+from eddyline.transforms.policy.policy import DEFAULT, Policy, read_policy
 from eddyline.transforms.reloaded import Reloaded
-from eddyline.transforms.storm import Row
-from eddyline.transforms.storms import SiteState, SiteStorms
-from eddyline.transforms.storms_codec import decode_storms, encode_storms
 from eddyline.transforms.watch import TIMER_STEP
 
 # No field of the record depends on the channels, so any contract tells their types.

@@ -20,17 +20,17 @@ from apache_beam.utils.shared import Shared
 
 from eddyline.schemas.alert import Incident, Sender
 from eddyline.schemas.alert_channel import AlertChannel, Limits, MessageSettings, PagerdutyChannel
-from eddyline.transforms.alert_message import Wording, read_wording
-from eddyline.transforms.counts import count
-from eddyline.transforms.courier import Courier
-from eddyline.transforms.delivery_rows import (
+from eddyline.transforms.alerts.alert_message import Wording, read_wording
+from eddyline.transforms.alerts.courier import Courier
+from eddyline.transforms.alerts.delivery_rows import (
     dead_letters_of,
     deliveries_of,
     incidents_of,
     muted,
 )
-from eddyline.transforms.outbox import Outbox, decode_outbox, encode_outbox
-from eddyline.transforms.postbox import Postbox, Route, Told
+from eddyline.transforms.alerts.outbox import Outbox, decode_outbox, encode_outbox
+from eddyline.transforms.alerts.postbox import Postbox, Route, Told
+from eddyline.transforms.counts import count
 
 LOG = logging.getLogger(__name__)
 SAID = frozenset({"acknowledged", "confirmed", "false_alarm"})

@@ -24,9 +24,9 @@ from eddyline.schemas.channel import Channel
 from eddyline.schemas.record import Contract
 from eddyline.transforms.coder import RecordBatchCoder
 from eddyline.transforms.counts import count
-from eddyline.transforms.minute_rows import Told, minute_rows
-from eddyline.transforms.minute_sums import steps_of
-from eddyline.transforms.partial import NO_SUMS, by_minute, merged, partial_sums, sums_of
+from eddyline.transforms.minutes.minute_rows import Told, minute_rows
+from eddyline.transforms.minutes.minute_sums import steps_of
+from eddyline.transforms.minutes.partial import NO_SUMS, by_minute, merged, partial_sums, sums_of
 
 Keyed = tuple[int, pa.RecordBatch]
 MAX_ROWS = 16_384

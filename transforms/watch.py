@@ -23,18 +23,18 @@ from xxhash import xxh3_64_intdigest
 
 from eddyline.detectors.protocol import Detector
 from eddyline.schemas.record import Contract
-from eddyline.transforms.admission import NEVER
-from eddyline.transforms.command import commands_of, is_commands
 from eddyline.transforms.counts import count
 from eddyline.transforms.decode import earliest
-from eddyline.transforms.device_states import device_states
-from eddyline.transforms.export_command import exports_of, is_exports
-from eddyline.transforms.fleet import END_OF_TIME, Fleet, Watched
-from eddyline.transforms.fleet_codec import decode_fleet, encode_fleet
-from eddyline.transforms.known_files import KnownByShard, KnownFiles
-from eddyline.transforms.shard import Keyed
-from eddyline.transforms.state_file import StatesByShard
-from eddyline.transforms.stream_time import EMPTY, Fed, KeyByShard, Span, StreamTime
+from eddyline.transforms.devices.admission import NEVER
+from eddyline.transforms.devices.device_states import device_states
+from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet, Watched
+from eddyline.transforms.devices.fleet_codec import decode_fleet, encode_fleet
+from eddyline.transforms.devices.shard import Keyed
+from eddyline.transforms.devices.state_file import StatesByShard
+from eddyline.transforms.devices.stream_time import EMPTY, Fed, KeyByShard, Span, StreamTime
+from eddyline.transforms.incidents.command import commands_of, is_commands
+from eddyline.transforms.incidents.export_command import exports_of, is_exports
+from eddyline.transforms.incidents.known_files import KnownByShard, KnownFiles
 
 CHUNK = 8_192
 CACHED_FLEETS = 256

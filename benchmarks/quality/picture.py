@@ -17,8 +17,8 @@ from benchmarks.quality.evaluation import SETS
 from benchmarks.quality.sets import DataSet, Missing
 from eddyline.detectors.density import Density
 from eddyline.detectors.density.season import NO_TIME
-from eddyline.pipeline.course import Course, Trouble, run_again
-from eddyline.pipeline.picture import draw
+from eddyline.pipeline.explain.course import Course, Trouble, run_again
+from eddyline.pipeline.explain.picture import draw
 
 EXAMPLES = (("injected/asnx/bias_1.5sd", 0), ("intel/malfunction", 0), ("env_telemetry/healthy", 0))
 """Sets and devices that the report shows: faults put in, faults recorded, and a healthy device."""

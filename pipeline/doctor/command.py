@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from eddyline.pipeline.commands.refusing import refusing
 from eddyline.pipeline.doctor.check import Check, worst
 from eddyline.pipeline.doctor.examine import doctor
 from eddyline.pipeline.options import beam_options, with_settings
-from eddyline.pipeline.refusing import refusing
 from eddyline.pipeline.settings import settings_of
 
 FAILED = 1

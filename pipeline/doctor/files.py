@@ -4,8 +4,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from eddyline.pipeline.doctor.check import Ill
 from eddyline.schemas.record import load_contract
-from eddyline.transforms.policy_file import read_policy_file
-from eddyline.transforms.registry import read_registry
+from eddyline.transforms.devices.registry import read_registry
+from eddyline.transforms.policy.policy_file import read_policy_file
 
 
 def look_at_schema(schema: str) -> str:

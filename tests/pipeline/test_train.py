@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.protocol import Verdict
 from eddyline.detectors.registry import make_detector
+from eddyline.pipeline.commands.train import store, train_command
 from eddyline.pipeline.train import Drawn, Training, train
-from eddyline.pipeline.train_command import store, train_command
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import load_contract
 

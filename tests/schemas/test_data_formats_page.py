@@ -11,8 +11,8 @@ import pytest
 
 from eddyline.schemas.channel import Channel, ChannelFile, channel_file_text
 from eddyline.schemas.record import SENT_FIELDS, contract_of, load_contract
-from eddyline.transforms.payload import PayloadParser, Row
-from eddyline.transforms.registry import read_registry
+from eddyline.transforms.decoding.payload import PayloadParser, Row
+from eddyline.transforms.devices.registry import read_registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-formats.md"
 RENEW = (

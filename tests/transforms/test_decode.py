@@ -14,9 +14,9 @@ from eddyline.schemas.channel import read_channel_file
 from eddyline.schemas.message import Message, message_batch
 from eddyline.schemas.record import contract_of, load_contract, standard_fields
 from eddyline.transforms.decode import MAX_ROWS, Decode, Decoder, earliest
-from eddyline.transforms.event_time import TimeBounds
-from eddyline.transforms.payload import MAX_READINGS, PayloadParser
-from eddyline.transforms.relevance import DropRule
+from eddyline.transforms.decoding.event_time import TimeBounds
+from eddyline.transforms.decoding.payload import MAX_READINGS, PayloadParser
+from eddyline.transforms.decoding.relevance import DropRule
 
 SECOND = 1_000_000
 ARRIVAL = 1_767_312_000 * SECOND  # 2026-01-02T00:00:00Z

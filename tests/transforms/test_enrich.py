@@ -13,9 +13,9 @@ from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.message import Message, message_batch
 from eddyline.schemas.record import load_contract
 from eddyline.transforms.decode import Decoder
+from eddyline.transforms.decoding.payload import PayloadParser
+from eddyline.transforms.devices.registry import read_registry
 from eddyline.transforms.enrich import EMPTY, Enrich, enrich
-from eddyline.transforms.payload import PayloadParser
-from eddyline.transforms.registry import read_registry
 
 ARRIVAL = 1_767_268_800_000_000
 YAML = b"""

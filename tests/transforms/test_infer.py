@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from eddyline.detectors.endpoint import GIVEN_SCORE
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.scoring import Answer, Failure
+from eddyline.transforms.decoding.payload import PayloadParser
+from eddyline.transforms.decoding.reading_id import reading_ids
 from eddyline.transforms.infer import STAGE, AskEndpoint, Infer, infer
-from eddyline.transforms.payload import PayloadParser
-from eddyline.transforms.reading_id import reading_ids
 
 SECOND = 1_000_000
 T0 = 1_767_312_000 * SECOND

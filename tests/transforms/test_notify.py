@@ -22,10 +22,10 @@ from eddyline.schemas.alert_channel import (
 )
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import load_contract
-from eddyline.transforms.alert_message import example
-from eddyline.transforms.delivery_rows import Undelivered
+from eddyline.transforms.alerts.alert_message import example
+from eddyline.transforms.alerts.delivery_rows import Undelivered
+from eddyline.transforms.alerts.outbox import decode_outbox
 from eddyline.transforms.notify import Deliver, DeliverAll, Delivery, route
-from eddyline.transforms.outbox import decode_outbox
 
 INCIDENT = arrow_schema(load_contract("room").record("incident"))
 T0 = 1_767_362_590.0

@@ -8,7 +8,7 @@ import pytest
 from apache_beam.io.filesystem import BeamIOError
 
 from eddyline.transforms.counts import TALLY
-from eddyline.transforms.registry import read_registry
+from eddyline.transforms.devices.registry import read_registry
 from eddyline.transforms.reloaded import Reloaded
 
 REFRESH = 60.0

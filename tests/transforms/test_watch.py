@@ -5,9 +5,9 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eddyline.transforms.admission import NEVER
-from eddyline.transforms.known_files import KnownFiles
-from eddyline.transforms.shard import shard_of, split_by_shard
+from eddyline.transforms.devices.admission import NEVER
+from eddyline.transforms.devices.shard import shard_of, split_by_shard
+from eddyline.transforms.incidents.known_files import KnownFiles
 from eddyline.transforms.summarize import Summarize
 from eddyline.transforms.watch import (
     FleetSettings,

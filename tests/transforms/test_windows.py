@@ -16,7 +16,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from eddyline.transforms.coder import RecordBatchCoder
 from eddyline.transforms.decode import earliest
-from eddyline.transforms.known_files import KnownFiles
+from eddyline.transforms.incidents.known_files import KnownFiles
 from eddyline.transforms.summarize import Summarize
 from eddyline.transforms.watch import FleetSettings, Watch
 

@@ -14,7 +14,7 @@ import trustme
 
 from eddyline.schemas.alert import Alert
 from eddyline.schemas.alert_channel import MessageSettings
-from eddyline.transforms.alert_message import Wording, example
+from eddyline.transforms.alerts.alert_message import Wording, example
 
 
 @dataclass

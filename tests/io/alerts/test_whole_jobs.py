@@ -28,7 +28,7 @@ from eddyline.schemas.alert_channel import (
 )
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import load_contract
-from eddyline.transforms.alert_message import example
+from eddyline.transforms.alerts.alert_message import example
 from eddyline.transforms.notify import Deliver, DeliverAll, Delivery, Notify
 
 pytestmark = pytest.mark.job

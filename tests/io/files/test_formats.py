@@ -26,7 +26,7 @@ from eddyline.schemas.message import messages_of
 from eddyline.schemas.record import load_contract
 from eddyline.schemas.unreadable import unreadable
 from eddyline.transforms.decode import Decoder
-from eddyline.transforms.payload import PayloadParser
+from eddyline.transforms.decoding.payload import PayloadParser
 
 CONTRACT = load_contract("room")
 ROOM = kinds_of(CONTRACT)

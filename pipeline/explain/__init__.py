@@ -1,0 +1,1 @@
+"""One reading explained: the course of its device and its picture."""

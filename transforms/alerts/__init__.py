@@ -1,0 +1,1 @@
+"""How alerts are told: message, outbox, couriers; what `Notify` is wired of."""

@@ -1,0 +1,1 @@
+"""One shard's devices: order, duplicates, state; what `Watch` is wired of."""

@@ -1,0 +1,1 @@
+"""From alarms and silences to incidents and storms, and what operators say of them."""

@@ -1,0 +1,1 @@
+"""Sums by the minute, exact and in any order; what `Summarize` is wired of."""

@@ -1,0 +1,1 @@
+"""The policy file: thresholds, silences, mutes, routes and channels."""
