@@ -112,8 +112,9 @@ class Incident(msgspec.Struct, array_like=True):
     silent: bool = False
 
     def id_of(self, device: str) -> str:
-        """Its id."""
-        return incident_id(device, self.kind, self.opened_at)
+        """Its id; two kinds of one device may begin to flap with the same reading."""
+        kind = self.kind if self.folds is None else f"{self.kind} {self.folds}"
+        return incident_id(device, kind, self.opened_at)
 
 
 class Candidate(msgspec.Struct, array_like=True):

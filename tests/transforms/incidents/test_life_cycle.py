@@ -248,6 +248,30 @@ def test_a_false_alarm_is_over_and_opens_again_only_when_it_is_half_as_bad_again
     assert one.rows[0]["incident_id"] != incident_id
 
 
+def test_another_reading_of_the_moment_of_a_false_alarm_does_not_open_it_again():
+    one = One()
+    one.take(0, 1.2)
+    false_alarm = Command(T0, "d", one.rows[0]["incident_id"], "false_alarm")
+    apply_command(one.troubles, one.device, false_alarm, {})
+    assert one.names(0, 2.5) == []
+    assert one.names(1, 2.5) == ["opened"]
+
+
+def test_two_kinds_that_flap_from_the_same_reading_on_are_two_incidents():
+    one = One(replace(RULE, flapping=Flapping(times=2, within=2 * HOUR)))
+    bout(one, 0)
+    one.take(1000, beyond=BEYOND)
+    one.take(1600)
+    rows = [row for words in ({"strength": 1.2}, {"beyond": BEYOND}) for row in told(one, words)]
+    assert [row["kind"] for row in rows] == ["flapping", "flapping"]
+    assert len({row["incident_id"] for row in rows}) == 2
+
+
+def told(one, words):
+    one.take(3000, **words)
+    return one.rows
+
+
 class LifeCycle(RuleBasedStateMachine):
     """Any readings, gaps and commands: the books always balance."""
 
