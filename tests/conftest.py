@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("eddyline", deadline=None)
+settings.load_profile("eddyline")
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 

@@ -263,12 +263,15 @@ def _take_alarm(
         elif judged and (weak := troubles.candidate) and time >= weak.last_seen + quiet:
             troubles.candidate = None
         return
-    if incident is not None and incident.dismissed and time > incident.opened_at:
-        # An operator said of a lesser trouble that it is none. At the same event time it would be
-        # the same incident: another reading of one moment opens nothing.
-        if alarm.strength >= WORSE * incident.strength:
-            close(troubles, "value")
-            incident = None
+    if (
+        incident is not None
+        and incident.dismissed
+        and time > incident.opened_at  # at the same event time it would be the same incident
+        and alarm.strength >= WORSE * incident.strength
+    ):
+        # An operator said of a lesser trouble that it is none.
+        close(troubles, "value")
+        incident = None
     if incident is None:
         if troubles.limits is None:
             _weigh(troubles, device, time, arrival, alarm, quiet, out)
