@@ -10,9 +10,9 @@ import pyarrow as pa
 from apache_beam.coders import Coder, TupleCoder, VarIntCoder
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.typehints.decorators import with_input_types, with_output_types
-from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+from numpy.typing import NDArray
 
-from eddyline.transforms.decode import earliest
 from eddyline.transforms.devices.admission import NEVER
 from eddyline.transforms.devices.shard import split_by_shard
 
@@ -25,9 +25,10 @@ TICK = 15_000_000
 class KeyByShard(beam.DoFn):
     """Split each batch by shard, and tell every shard how far the stream has come.
 
-    Stream time is the latest event time that this worker has seen. A shard learns it with its own
-    readings; one without any gets an empty batch whenever stream time is 15 s past what it was told
-    last: how else could a shard of one device notice that it is silent?
+    Stream time is the latest event time that this worker has seen, as far as it is `believed`. A
+    shard learns it with its own readings; one without any gets an empty batch whenever stream time
+    is 15 s past what it was told last: how else could a shard of one device notice that it is
+    silent?
 
     Args:
         shards: Number of shards.
@@ -52,15 +53,27 @@ class KeyByShard(beam.DoFn):
         """
         if not readings.num_rows:
             return
-        time = readings.column("event_time").cast(pa.int64()).to_numpy()
+        time = believed(readings)
         self._newest = newest = max(self._newest, int(time.max()))
-        now = self._stamp = max(self._stamp, earliest(readings, "event_time"))
+        now = self._stamp = max(self._stamp, Timestamp(micros=int(time.min())))
         for shard, part in split_by_shard(readings, self.shards):
             self._told[shard] = newest
             yield TimestampedValue((shard, (newest, part)), now)
         for shard in np.flatnonzero(newest - TICK >= self._told).tolist():
             self._told[shard] = newest
             yield TimestampedValue((shard, (newest, readings.slice(0, 0))), now)
+
+
+def believed(readings: pa.RecordBatch) -> NDArray[np.int64]:
+    """Each reading's event time, but none after its arrival: what it says of the stream's time.
+
+    One device's clock may be ahead by minutes. Were it believed, the others would seem behind; and
+    Prism would hold its whole shard until the watermark came there.
+    """
+    event, arrival = (
+        readings.column(name).cast(pa.int64()).to_numpy() for name in ("event_time", "arrival_time")
+    )
+    return np.minimum(event, arrival)
 
 
 Span = tuple[int, int]
@@ -72,7 +85,7 @@ def span_of(readings: pa.RecordBatch) -> Span:
     """The span of a batch; EMPTY of one without rows."""
     if not readings.num_rows:
         return EMPTY
-    time = readings.column("event_time").cast(pa.int64()).to_numpy()
+    time = believed(readings)
     return int(time.min()), int(time.max())
 
 

@@ -37,3 +37,12 @@ def test_a_batch_with_a_late_row_is_not_stamped_before_those_that_came_earlier()
             stamps.append(float(value.timestamp))
     assert stamps == sorted(stamps)
     assert sorted(set(stamps)) == [99.0, 101.0]  # no reading in time lies before its stamp
+
+
+def test_a_clock_that_is_ahead_carries_neither_the_stream_nor_a_stamp_with_it():
+    keyed = KeyByShard(shards=1)
+    keyed.setup()
+    list(keyed.process(batch_of(("a", 5, 5))))
+    (ahead,) = keyed.process(batch_of(("b", 305, 6)))
+    _, (newest, rows) = ahead.value
+    assert (newest, float(ahead.timestamp), rows.num_rows) == (6 * SECOND, 6.0, 1)

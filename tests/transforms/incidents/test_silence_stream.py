@@ -22,6 +22,8 @@ from eddyline.transforms.watch import FleetSettings, Watch
 pytestmark = pytest.mark.job
 T0 = 1_767_312_000
 SHARDS = 4
+ARRIVES = 30 * 86_400
+"""Seconds from T0: a clock that is ahead of the arrival would not be believed."""
 
 
 class Stamp(beam.DoFn):
@@ -54,7 +56,7 @@ def run(contract, readings, tmp_path):
 
     def through(events, *, streaming=True, registry="", shards=SHARDS):
         path = tmp_path / str(next(runs))
-        batches, at = [], 0
+        batches, at = [], ARRIVES
         for event in events:
             if not isinstance(event, int):
                 batches.append(readings(event, at))
