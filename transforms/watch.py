@@ -12,6 +12,7 @@ from apache_beam.coders import BytesCoder
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
+    BagStateSpec,
     ReadModifyWriteStateSpec,
     TimerSpec,
     on_timer,
@@ -19,7 +20,6 @@ from apache_beam.transforms.userstate import (
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.typehints.decorators import IOTypeHints
 from apache_beam.utils.timestamp import Timestamp
-from xxhash import xxh3_64_intdigest
 
 from eddyline.detectors.protocol import Detector
 from eddyline.schemas.record import Contract
@@ -28,7 +28,7 @@ from eddyline.transforms.decode import earliest
 from eddyline.transforms.devices.admission import NEVER
 from eddyline.transforms.devices.device_states import device_states
 from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet, Watched
-from eddyline.transforms.devices.fleet_codec import decode_fleet, encode_fleet
+from eddyline.transforms.devices.fleet_log import FleetLog
 from eddyline.transforms.devices.shard import Keyed
 from eddyline.transforms.devices.state_file import StatesByShard
 from eddyline.transforms.devices.stream_time import EMPTY, Fed, KeyByShard, Span, StreamTime
@@ -196,28 +196,33 @@ class _Shards(beam.DoFn):
 
 
 class WatchShard(_Shards):
-    """The streaming form: the shard's fleet is one state value of bytes."""
+    """The streaming form: the shard's fleet is in state, as a base and a log of what changed."""
 
     FLEET = ReadModifyWriteStateSpec("fleet", BytesCoder())
+    LOG = BagStateSpec("fleet_log", BytesCoder())
+    MARK = ReadModifyWriteStateSpec("fleet_mark", BytesCoder())
     DUE = TimerSpec("due", TimeDomain.WATERMARK)
     END = TimerSpec("watch_end", TimeDomain.WATERMARK)
 
     def setup(self) -> None:
         """Read the files once a worker; begin with no decoded fleet."""
         super().setup()
-        # Decoding costs more than a bundle's readings; the state's own bytes say whether what this
+        # Decoding costs more than a bundle's readings; the state's digest says whether what this
         # worker decoded or wrote last is still what the engine holds.
         self._decoded: OrderedDict[int, tuple[int, Fleet]] = OrderedDict()
 
     def process(
         self,
         element: Fed,
-        state: Any = beam.DoFn.StateParam(FLEET),
+        base: Any = beam.DoFn.StateParam(FLEET),
+        log: Any = beam.DoFn.StateParam(LOG),
+        mark: Any = beam.DoFn.StateParam(MARK),
         due: Any = beam.DoFn.TimerParam(DUE),
         end: Any = beam.DoFn.TimerParam(END),
     ) -> Iterator[Any]:
         """Take one batch of the shard: readings, how far the stream is, commands or exports."""
         shard, (stream, batch) = element
+        state = FleetLog(base, log, mark)
         fleet = self._read(shard, state)
         if stream != NEVER:
             fleet.tell(stream)
@@ -237,10 +242,13 @@ class WatchShard(_Shards):
         self,
         shard: Any = beam.DoFn.KeyParam,
         timestamp: Any = beam.DoFn.TimestampParam,
-        state: Any = beam.DoFn.StateParam(FLEET),
+        base: Any = beam.DoFn.StateParam(FLEET),
+        log: Any = beam.DoFn.StateParam(LOG),
+        mark: Any = beam.DoFn.StateParam(MARK),
         due: Any = beam.DoFn.TimerParam(DUE),
     ) -> Iterator[Any]:
         """The watermark has come to where something that waits is due."""
+        state = FleetLog(base, log, mark)
         fleet = self._read(shard, state)
         watched = fleet.advance(timestamp.micros)
         self._write(shard, fleet, state, due)
@@ -250,30 +258,30 @@ class WatchShard(_Shards):
     def leave(
         self,
         shard: Any = beam.DoFn.KeyParam,
-        state: Any = beam.DoFn.StateParam(FLEET),
+        base: Any = beam.DoFn.StateParam(FLEET),
+        log: Any = beam.DoFn.StateParam(LOG),
+        mark: Any = beam.DoFn.StateParam(MARK),
         due: Any = beam.DoFn.TimerParam(DUE),
     ) -> Iterator[Any]:
         """The stream has ended or is drained, and another job goes on: hand the devices over."""
+        state = FleetLog(base, log, mark)
         fleet = self._read(shard, state)
         yield from _states(fleet, [_now(fleet)])
         # Not cleared: what is due in this same bundle would begin with the file again.
         self._write(shard, self.new_fleet(shard), state, due)
 
-    def _read(self, shard: int, state: Any) -> Fleet:
-        encoded = state.read()
-        if encoded is None:
+    def _read(self, shard: int, state: FleetLog) -> Fleet:
+        if state.digest is None:
             return self.first_fleet(shard)
         digest, fleet = self._decoded.pop(shard, (None, None))
-        if fleet is None or digest != xxh3_64_intdigest(encoded):
+        if fleet is None or digest != state.digest:
             fleet = self.new_fleet(shard)
-            count("models_refused", decode_fleet(encoded, fleet))
+            count("models_refused", state.read(fleet))
         fleet.know(self.known.of(shard))
         return fleet
 
-    def _write(self, shard: int, fleet: Fleet, state: Any, due: Any) -> None:
-        encoded = encode_fleet(fleet)
-        state.write(encoded)
-        self._decoded[shard] = (xxh3_64_intdigest(encoded), fleet)
+    def _write(self, shard: int, fleet: Fleet, state: FleetLog, due: Any) -> None:
+        self._decoded[shard] = (state.write(fleet), fleet)
         if len(self._decoded) > CACHED_FLEETS:
             self._decoded.popitem(last=False)
         # A timer that is due for nothing would tick on to the end of time and hold the job there.
@@ -282,7 +290,7 @@ class WatchShard(_Shards):
         else:
             # A timer crosses to the engine in milliseconds, cut off: one that is due a microsecond
             # later would fire too early, release nothing and be set again, for ever. Full seconds,
-            # because each firing reads and writes the whole shard.
+            # because each firing reads and writes state.
             due.set(Timestamp(micros=-(-when // TIMER_STEP) * TIMER_STEP))
 
 

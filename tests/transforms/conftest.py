@@ -154,3 +154,48 @@ def readings(contract):
         )
 
     return make
+
+
+class Cell:
+    """A cell of an engine's state, of one value or of many; what it holds, it holds as bytes."""
+
+    def __init__(self, bag):
+        self.bag, self.values = bag, ()
+
+    def read(self):
+        return reversed(self.values) if self.bag else next(iter(self.values), None)
+
+    def write(self, value):
+        assert isinstance(value, bytes)
+        assert not self.bag
+        self.values = (value,)
+
+    def add(self, value):
+        assert isinstance(value, bytes)
+        assert self.bag
+        self.values += (value,)
+
+    def clear(self):
+        self.values = ()
+
+
+class State:
+    """A shard's state in an engine, which forgets what a failed bundle wrote."""
+
+    def __init__(self):
+        self.cells = Cell(bag=False), Cell(bag=True), Cell(bag=False)
+        self.commit()
+
+    def commit(self):
+        self.committed = [cell.values for cell in self.cells]
+        return self.committed
+
+    def fail(self, to=None):
+        for cell, values in zip(self.cells, to or self.committed, strict=True):
+            cell.values = values
+
+
+@pytest.fixture
+def new_state():
+    """Makes the state of one shard, empty; see `State`."""
+    return State

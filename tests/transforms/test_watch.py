@@ -21,26 +21,6 @@ SECOND = 1_000_000
 T0 = 1_767_312_000 * SECOND
 
 
-class State:
-    """A state value of an engine, which forgets what a failed bundle wrote."""
-
-    def __init__(self):
-        self.committed = self.written = None
-
-    def read(self):
-        return self.written
-
-    def write(self, value):
-        assert isinstance(value, bytes)
-        self.written = value
-
-    def commit(self):
-        self.committed = self.written
-
-    def fail(self):
-        self.written = self.committed
-
-
 class Timer:
     due = None
 
@@ -124,64 +104,70 @@ def test_a_batch_is_split_without_loss_and_in_order(readings, devices, shards):
 
 
 def test_a_retried_bundle_begins_from_the_state_and_not_from_what_the_worker_remembers(
-    worker, readings
+    worker, new_state, readings
 ):
-    watch, state, due = worker(), State(), Timer()
+    watch, state, due = worker(), new_state(), Timer()
     first, second = readings([("d", 0, 1), ("d", 1, 2)]), readings([("d", 2, 3), ("d", 30, 4)])
-    list(watch.process(fed(first), state, due))
+    list(watch.process(fed(first), *state.cells, due))
     state.commit()
-    failed = scored_ids(watch.process(fed(second), state, due))
+    failed = scored_ids(watch.process(fed(second), *state.cells, due))
     state.fail()
-    assert scored_ids(watch.process(fed(second), state, due)) == failed == [1, 2, 3]
+    assert scored_ids(watch.process(fed(second), *state.cells, due)) == failed == [1, 2, 3]
 
 
 def test_a_bundle_that_fails_before_its_state_is_written_is_retried_alike(
-    worker, readings, monkeypatch
+    worker, new_state, readings, monkeypatch
 ):
-    watch, state, due = worker(), State(), Timer()
-    list(watch.process(fed(readings([("d", 0, 1)])), state, due))
+    watch, state, due = worker(), new_state(), Timer()
+    list(watch.process(fed(readings([("d", 0, 1)])), *state.cells, due))
     state.commit()
     with monkeypatch.context() as broken:
-        broken.setattr(state, "write", lambda _: 1 / 0)
+        broken.setattr(state.cells[2], "write", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            list(watch.process(fed(readings([("d", 1, 2)])), state, due))
-    outputs = watch.process(fed(readings([("d", 1, 2), ("d", 30, 3)])), state, due)
+            list(watch.process(fed(readings([("d", 1, 2)])), *state.cells, due))
+    outputs = watch.process(fed(readings([("d", 1, 2), ("d", 30, 3)])), *state.cells, due)
     assert scored_ids(outputs) == [1, 2]
 
 
-def test_another_worker_goes_on_from_the_state(worker, readings):
-    state, due = State(), Timer()
-    list(worker().process(fed(readings([("d", 0, 1)])), state, due))
-    assert scored_ids(worker().process(fed(readings([("d", 0, 1), ("d", 30, 2)])), state, due)) == [
-        1
-    ]
+def test_another_worker_goes_on_from_the_state(worker, new_state, readings):
+    state, due = new_state(), Timer()
+    list(worker().process(fed(readings([("d", 0, 1)])), *state.cells, due))
+    assert scored_ids(
+        worker().process(fed(readings([("d", 0, 1), ("d", 30, 2)])), *state.cells, due)
+    ) == [1]
 
 
-def test_the_timer_is_set_to_a_full_second_and_only_while_something_waits(worker, readings):
-    watch, state, due = worker(), State(), Timer()
-    list(watch.process(fed(readings([("d", 0.25, 1), ("d", 0.75, 2), ("d", 2, 3)])), state, due))
+def test_the_timer_is_set_to_a_full_second_and_only_while_something_waits(
+    worker, new_state, readings
+):
+    watch, state, due = worker(), new_state(), Timer()
+    list(
+        watch.process(
+            fed(readings([("d", 0.25, 1), ("d", 0.75, 2), ("d", 2, 3)])), *state.cells, due
+        )
+    )
     assert due.due == Timestamp(micros=T0 + 11 * SECOND)
-    assert scored_ids(watch.release(0, due.due, state, due)) == [1, 2]
+    assert scored_ids(watch.release(0, due.due, *state.cells, due)) == [1, 2]
     assert due.due == Timestamp(micros=T0 + 13 * SECOND)
-    assert scored_ids(watch.release(0, due.due, state, due)) == [3]
+    assert scored_ids(watch.release(0, due.due, *state.cells, due)) == [3]
     assert due.due is None
 
 
-def test_a_timer_that_fires_twice_releases_nothing_twice(worker, readings):
-    watch, state, due = worker(), State(), Timer()
-    list(watch.process(fed(readings([("d", 0, 1)])), state, due))
+def test_a_timer_that_fires_twice_releases_nothing_twice(worker, new_state, readings):
+    watch, state, due = worker(), new_state(), Timer()
+    list(watch.process(fed(readings([("d", 0, 1)])), *state.cells, due))
     when = due.due
-    assert scored_ids(watch.release(0, when, state, due)) == [1]
-    assert list(watch.release(0, when, state, due)) == []
+    assert scored_ids(watch.release(0, when, *state.cells, due)) == [1]
+    assert list(watch.release(0, when, *state.cells, due)) == []
 
 
-def test_workers_remember_a_bounded_number_of_fleets(worker, readings, monkeypatch):
+def test_workers_remember_a_bounded_number_of_fleets(worker, new_state, readings, monkeypatch):
     monkeypatch.setattr("eddyline.transforms.watch.CACHED_FLEETS", 2)
-    watch, states = worker(), [State() for _ in range(4)]
+    watch, states = worker(), [new_state() for _ in range(4)]
     for second in (0, 30):
         for shard, state in enumerate(states):
             batch = readings([("d", second, 10 * shard + second)])
-            ids = scored_ids(watch.process(fed(batch, shard), state, Timer()))
+            ids = scored_ids(watch.process(fed(batch, shard), *state.cells, Timer()))
             assert ids == ([10 * shard] if second else [])
     assert len(watch._decoded) == 2
 

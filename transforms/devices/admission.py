@@ -111,18 +111,36 @@ def admit(
         frontier[d] = max(frontier[d], last_seen[d] - disorder)
 
 
-def recent_ids(admission: Admission) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The ids that the devices remember, of each the oldest first, and how many are each one's."""
-    admitted, ring = admission.admitted[:, None], admission.recent
+def recent_ids(
+    admission: Admission,
+    rows: NDArray[np.int64] | None = None,
+    most: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The ids that devices remember, of each the oldest first, and how many are each one's.
+
+    Args:
+        admission: Of all devices.
+        rows: Which devices; None for all.
+        most: Of each of them how many ids to give, the newest; None for all.
+    """
+    chosen = slice(None) if rows is None else rows
+    admitted, ring = admission.admitted[chosen, None], admission.recent[chosen]
     remember = ring.shape[1]
     number = np.minimum(admitted, remember)
+    if most is not None:
+        number = np.minimum(number, most[:, None])
     place = np.arange(remember)
     by_age = np.take_along_axis(ring, (admitted - number + place) % remember, axis=1)
     return by_age[place < number], number[:, 0]
 
 
-def remember_ids(admission: Admission, ids: NDArray[np.int64], number: NDArray[np.int64]) -> None:
-    """The inverse of `recent_ids`, into new devices; of too many ids the last ones stay.
+def remember_ids(
+    admission: Admission,
+    ids: NDArray[np.int64],
+    number: NDArray[np.int64],
+    rows: NDArray[np.int64] | None = None,
+) -> None:
+    """Let devices remember more ids: the inverse of `recent_ids`. Of too many the last ones stay.
 
     Example:
         >>> admission = new_admission(devices=2, remember=2)
@@ -131,8 +149,11 @@ def remember_ids(admission: Admission, ids: NDArray[np.int64], number: NDArray[n
         >>> ids.tolist(), number.tolist()
         ([8, 9, 4], [2, 1])
     """
-    kept = np.minimum(number, admission.recent.shape[1])
-    place = np.arange(admission.recent.shape[1])
-    filled = place < kept[:, None]
-    admission.recent[filled] = ids[((np.cumsum(number) - kept)[:, None] + place)[filled]]
-    admission.admitted[:] = kept
+    chosen = np.arange(len(admission.admitted)) if rows is None else rows
+    remember = admission.recent.shape[1]
+    last = np.cumsum(number)
+    nth = np.arange(len(ids)) - np.repeat(last - number, number)
+    stays = nth >= np.repeat(number - remember, number)
+    row = np.repeat(chosen, number)[stays]
+    admission.recent[row, (admission.admitted[row] + nth[stays]) % remember] = ids[stays]
+    admission.admitted[chosen] += number

@@ -12,7 +12,9 @@ from eddyline.detectors.protocol import Detector, Explanation, Verdict
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract
 from eddyline.transforms.devices.admission import NEVER, Outcome, admit, grown, new_admission
+from eddyline.transforms.devices.changes import Changes
 from eddyline.transforms.devices.channel_values import channel_values
+from eddyline.transforms.devices.waiting import Waiting
 from eddyline.transforms.incidents.cadence import held_up
 from eddyline.transforms.incidents.casebook import Casebook
 from eddyline.transforms.incidents.command import Command
@@ -84,7 +86,9 @@ class Fleet:
         self.casebook = Casebook(
             detector, contract.channels, arrow_schema(contract.record("incident"))
         )
-        self.waiting = pa.RecordBatch.from_pylist([], schema=self.waiting_schema)
+        self.waiting = Waiting(self.waiting_schema)
+        self.changes = Changes()
+        self._no_readings = pa.RecordBatch.from_pylist([], schema=self.reading_schema)
         self._no_anomalies = pa.RecordBatch.from_pylist([], schema=self.anomaly_schema)
 
     def know(self, known: Known) -> None:
@@ -99,27 +103,32 @@ class Fleet:
         """Take operators' commands; each takes effect among its device's readings by its time."""
         self.casebook.control(commands)
         self._obey(NEVER)
-        nothing = self.waiting.slice(0, 0)
-        return self._watched(*self._score(nothing, np.empty(0, np.int32)), nothing)
+        nothing = self._no_readings
+        return self._watched(nothing, self._no_anomalies, nothing)
 
     def observe(self, readings: pa.RecordBatch) -> Watched:
         """Take enriched readings in the order of their arrival; give what is in order now."""
-        device = self._rows(readings.column("device_id"))
+        device = self.rows_of(readings.column("device_id"))
         time = _integers(readings, "event_time")
         self._wait_longer(device)
         outcome = np.zeros(len(device), np.uint8)
         admit(
             device, time, _integers(readings, "reading_id"), self.disorder, *self.admission, outcome
         )
+        self.changes.admitted[device] = True
         unique = readings
         if repeated := int((outcome == Outcome.DUPLICATE).sum()):
-            unique = readings.filter(pa.array(outcome != Outcome.DUPLICATE))
-            outcome = outcome[outcome != Outcome.DUPLICATE]
+            first = outcome != Outcome.DUPLICATE
+            unique, device, outcome = (
+                readings.filter(pa.array(first)),
+                device[first],
+                outcome[first],
+            )
         in_time, is_late = unique, outcome == Outcome.LATE
         if is_late.any():
-            in_time = unique.filter(pa.array(~is_late))
-        self._wait_for_order(in_time)
-        scored, anomalies = self._score(*self._release(self.admission.frontier))
+            in_time, device = unique.filter(pa.array(~is_late)), device[~is_late]
+        self.waiting.add(in_time, device)
+        scored, anomalies = self._score(*self.waiting.release(self.admission.frontier))
         if is_late.any():
             scored = pa.concat_batches([self._late(unique.filter(pa.array(is_late))), scored])
         self._obey(NEVER)
@@ -134,7 +143,8 @@ class Fleet:
             watermark: Microseconds; what lies `disorder` before it is released.
         """
         until = np.full(len(self.row), watermark - self.disorder, np.int64)
-        released, device = self._release(until)
+        released, device = self.waiting.release(until)
+        self.changes.admitted[device] = True
         np.maximum.at(self.admission.frontier, device, _integers(released, "event_time") + 1)
         scored, anomalies = self._score(released, device)
         self._obey(watermark - self.disorder)
@@ -144,10 +154,32 @@ class Fleet:
     def due(self) -> int | None:
         """The watermark at which `advance` has something to do; None if nothing waits."""
         due = self.casebook.due(self.admission.last_seen, self.disorder)
-        if self.waiting.num_rows:
-            waits = int(_integers(self.waiting, "event_time").min()) + self.disorder + 1
-            due = min(due, waits)
+        if len(self.waiting):
+            due = min(due, int(self.waiting.time.min()) + self.disorder + 1)
         return None if due >= FOREVER else due
+
+    def add(self, devices: Iterable[str]) -> list[int]:
+        """The rows of devices; new ones get the next."""
+        row, before = self.row, len(self.row)
+        rows = [row.setdefault(device, len(row)) for device in devices]
+        if (more := len(row) - before) > 0:
+            self.admission = grown(self.admission, len(row))
+            self.models = np.concatenate([self.models, self.detector.new(more)])
+            self.casebook.add(islice(row, before, None))
+            self.changes.grow(len(row))
+        return rows
+
+    def rows_of(self, ids: pa.Array) -> NDArray[np.int32]:
+        """The row of the device of each of these ids; new devices get the next ones."""
+        encoded = ids.dictionary_encode()
+        rows = self.add(encoded.dictionary.to_pylist())
+        return np.array(rows, np.int32)[encoded.indices.to_numpy()]
+
+    def settle(self) -> None:
+        """All of it is in the state now: what changes from here on is told by the next delta."""
+        self.changes.settle(self.admission)
+        self.casebook.touched.clear()
+        self.waiting.settle()
 
     def _watched(
         self,
@@ -170,6 +202,7 @@ class Fleet:
             self.casebook.obey(before, self._rebaseline)
 
     def _rebaseline(self, row: int) -> None:
+        self.changes.judged[row] = True
         self.detector.rebaseline(self.models, row)
 
     def _wait_longer(self, device: NDArray[np.int32]) -> None:
@@ -178,43 +211,16 @@ class Fleet:
         if not cadence.held.any():  # almost always
             return
         for row in np.unique(device[cadence.held[device] > 0.0]).tolist():
-            held_up(cadence, row, stream - int(self.admission.last_seen[row]))
-
-    def _rows(self, ids: pa.Array) -> NDArray[np.int32]:
-        """The rows of the devices; new devices get the next ones."""
-        encoded = ids.dictionary_encode()
-        row, before = self.row, len(self.row)
-        rows = [row.setdefault(device, len(row)) for device in encoded.dictionary.to_pylist()]
-        if (more := len(row) - before) > 0:
-            self.admission = grown(self.admission, len(row))
-            self.models = np.concatenate([self.models, self.detector.new(more)])
-            self.casebook.add(islice(row, before, None))
-        return np.array(rows, np.int32)[encoded.indices.to_numpy()]
-
-    def _wait_for_order(self, readings: pa.RecordBatch) -> None:
-        readings = readings.select(self.waiting_schema.names)
-        together = [batch for batch in (self.waiting, readings) if batch.num_rows]
-        if together:
-            self.waiting = pa.concat_batches(together)
-
-    def _release(self, until: NDArray[np.int64]) -> tuple[pa.RecordBatch, NDArray[np.int32]]:
-        """Take out what waits before its device's `until`, by (event time, reading id).
-
-        Returns:
-            The readings, and the row of each one's device.
-        """
-        waiting, time = self.waiting, _integers(self.waiting, "event_time")
-        device = self._rows(waiting.column("device_id"))
-        ready = np.flatnonzero(time < until[device])
-        if not len(ready):
-            return waiting.slice(0, 0), device[:0]
-        ready = ready[np.lexsort((_integers(waiting, "reading_id")[ready], time[ready]))]
-        self.waiting = waiting.filter(pa.array(time >= until[device]))
-        return waiting.take(pa.array(ready)), device[ready]
+            behind = stream - int(self.admission.last_seen[row])
+            if behind > cadence.held[row]:
+                held_up(cadence, row, behind)
+                self.changes.judged[row] = True
 
     def _score(
         self, released: pa.RecordBatch, device: NDArray[np.int32]
     ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        if not len(device):
+            return self._no_readings, self._no_anomalies
         time = _integers(released, "event_time")
         values = channel_values(released, self.channels)
         runs = self.casebook.runs(device, time, self._rebaseline)
@@ -239,6 +245,7 @@ class Fleet:
         """Score readings under thresholds that stay, and take them into the casebook."""
         given = np.hstack([channel_values(readings, self.inputs), values])
         scores = self.detector.observe(self.models, device, time, given, self.casebook.thresholds)
+        self.changes.judged[device] = True
         self.casebook.take(readings, device, time, values, scores)
         verdicts = _VERDICTS.take(pa.array(scores.verdict))
         score = pa.array(scores.score, from_pandas=True)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from eddyline.transforms.devices.admission import NEVER
 from eddyline.transforms.devices.device_states import begin_with
 from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_codec import FleetRefused, take_apart
+from eddyline.transforms.devices.fleet_codec import take_apart
+from eddyline.transforms.devices.fleet_parts import FleetRefused
 from eddyline.transforms.devices.shard import shard_of
 
 NEEDED = ("device_id", "began", "stream", "state")

@@ -91,6 +91,9 @@ class Casebook:
         self.row: dict[str, int] = {}
         self.troubles: dict[str, Troubles] = {}
         self.commands: dict[str, list[Command]] = {}
+        self.touched: set[str] = (
+            set()
+        )  # whose troubles or commands have changed, see `Fleet.settle`
         self.stream = self.began = NEVER
         self.cadence = new_cadence(0)
         self.recent = np.empty(0)
@@ -118,6 +121,7 @@ class Casebook:
         for row in range(len(self.ids)):
             self._settle(row)
         for name in set(self.troubles) - set(self.row) - set(known.expected):
+            self.touched.add(name)
             troubles, device = self.troubles.pop(name), self._device(name)
             self._tell(end_unexpected(troubles, device, self.stream))
         self._expect()
@@ -215,7 +219,7 @@ class Casebook:
         for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             rows = at[start:end]
             row = int(device[rows[0]])
-            troubles = self._troubles(row)
+            troubles = self._troubles(self.ids[row])
             times, marks = time[rows], np.append(np.flatnonzero(marked[rows]), len(rows))
             place = next_mark = 0
             while True:
@@ -311,13 +315,13 @@ class Casebook:
         self.missing_due = min(self.missing.values(), default=FOREVER)
 
     def _fall_silent(self, row: int, due: int, until: int) -> None:
-        troubles, device = self._troubles(row), self.devices[row]
+        troubles, device = self._troubles(self.ids[row]), self.devices[row]
         last, usual = int(self.cadence.last[row]), usual_gap(self.cadence, row)
         self._tell(fall_silent(troubles, device, last, due, usual, until))
         self._settle(row)
 
     def _go_missing(self, name: str, until: int) -> None:
-        device, troubles = self._device(name), self.troubles.setdefault(name, Troubles())
+        device, troubles = self._device(name), self._troubles(name)
         due = missing_from(self.began, device.rule.silence.grace)
         self._tell(go_missing(troubles, device, self.began, due, until))
         self.missing[name] = next_reminder(troubles, device)
@@ -355,6 +359,7 @@ class Casebook:
     def control(self, commands: Iterable[Command]) -> None:
         """Take commands; they wait for their time."""
         for command in commands:
+            self.touched.add(command.device_id)
             waiting = self.commands.setdefault(command.device_id, [])
             if command not in waiting:
                 waiting.append(command)
@@ -385,7 +390,8 @@ class Casebook:
 
     def _change(self, row: int, rebaseline: Callable[[int], None]) -> None:
         """Apply a device's next change."""
-        name, device, troubles = self.ids[row], self.devices[row], self._troubles(row)
+        name, device = self.ids[row], self.devices[row]
+        troubles = self._troubles(name)
         waiting = self.commands.get(name)
         when = self._next_change(row)
         if waiting and waiting[0].time <= when:
@@ -404,15 +410,15 @@ class Casebook:
         self._settle(row)
 
     def _command(self, name: str, device: Device, thresholds: Mapping[str, float]) -> None:
+        self.touched.add(name)
         waiting = self.commands[name]
         command = waiting.pop(0)
         if not waiting:
             del self.commands[name]
-        troubles = self.troubles.get(name)
-        if troubles is None and name not in self.row:
+        if name not in self.troubles and name not in self.row:
             self.ignored += 1
             return
-        troubles = self.troubles.setdefault(name, Troubles())
+        troubles = self._troubles(name)
         out = apply_command(troubles, device, command, thresholds)
         self.ignored += not out
         self._tell(out)
@@ -470,8 +476,10 @@ class Casebook:
     def _device(self, name: str) -> Device:
         return Device(name, self.known.rule(name), self.known.importance(name))
 
-    def _troubles(self, row: int) -> Troubles:
-        return self.troubles.setdefault(self.ids[row], Troubles())
+    def _troubles(self, name: str) -> Troubles:
+        """A device's troubles, to change them."""
+        self.touched.add(name)
+        return self.troubles.setdefault(name, Troubles())
 
     def _threshold(self, row: int, kind: int) -> float:
         return float(self.thresholds[row, kind])

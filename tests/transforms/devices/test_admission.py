@@ -141,3 +141,19 @@ def test_as_many_as_are_remembered_are_remembered(remember):
     admission = new_admission(1, remember)
     admitted([(0, 0, i) for i in range(3 * remember)], admission)
     assert ids_of(admission, 0) == list(range(2 * remember, 3 * remember))
+
+
+@settings(deadline=None)
+@given(READINGS, READINGS, st.integers(1, 5))
+def test_the_newest_ids_of_some_devices_bring_another_memory_up_to_them(first, more, remember):
+    ahead, behind = new_admission(3, remember), new_admission(3, remember)
+    admitted(first, ahead)
+    remember_ids(behind, *recent_ids(ahead))
+    before = ahead.admitted.copy()
+    admitted(more, ahead)
+    rows = np.flatnonzero(ahead.admitted > before)[::-1]
+    ids, number = recent_ids(ahead, rows, (ahead.admitted - before)[rows])
+    assert len(ids) <= len(more)
+    remember_ids(behind, ids, number, rows)
+    for device in range(3):
+        assert ids_of(behind, device) == ids_of(ahead, device)

@@ -12,15 +12,11 @@ from xxhash import xxh3_64_intdigest
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.registry import make_detector
 from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet
-from eddyline.transforms.devices.fleet_codec import (
-    VERSION,
-    FleetRefused,
-    decode_fleet,
-    encode_fleet,
-)
+from eddyline.transforms.devices.fleet_codec import VERSION, decode_fleet, encode_fleet
+from eddyline.transforms.devices.fleet_parts import FleetRefused
 from eddyline.transforms.incidents.command import Command
 
-GOLDEN = {v: Path(__file__).parents[1] / "golden" / f"fleet_v{v}.bin" for v in (1, 2)}
+GOLDEN = {v: Path(__file__).parents[1] / "golden" / f"fleet_v{v}.bin" for v in (1, 2, 3)}
 SECOND = 1_000_000
 T0 = 1_767_312_000 * SECOND
 HEADER = struct.Struct("<4sHQ")
@@ -125,9 +121,10 @@ def with_models(state, change):
     return state_of(devices.set_column(at, devices.field(at), pa.array(models, pa.binary())), *rest)
 
 
-def test_the_golden_bytes_of_version_2_decode_for_ever(new_fleet, troubled):
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_golden_bytes_of_versions_with_a_casebook_decode_for_ever(new_fleet, troubled, version):
     fleet = new_fleet()
-    assert decode_fleet(GOLDEN[2].read_bytes(), fleet) == 0
+    assert decode_fleet(GOLDEN[version].read_bytes(), fleet) == 0
     book, expected = fleet.casebook, troubled.casebook
     assert (book.stream, book.began) == (T0 + 5000 * SECOND, T0)
     assert book.troubles == expected.troubles
@@ -148,7 +145,7 @@ def test_the_golden_bytes_of_version_1_decode_for_ever(new_fleet, readings):
     assert decode_fleet(GOLDEN[1].read_bytes(), fleet) == 0
     assert fleet.casebook.cadence.gaps.tolist() == [0, 0, 0]
     assert list(fleet.row) == ["a", "b-ä", "c"]
-    assert fleet.waiting.num_rows == 23
+    assert len(fleet.waiting) == 23
     # The fleet goes on as the one that wrote them would have.
     unbroken = new_fleet()
     unbroken.observe(readings(rows(0, 60)))
@@ -178,8 +175,8 @@ def test_an_empty_fleet_survives(new_fleet):
     [
         (b"", "0 bytes are no fleet"),
         (b"EDFL\1\0", "6 bytes are no fleet"),
-        (b"PAR1" + bytes(40), "no fleet of version 1 to 2: it begins with b'PAR1"),
-        (HEADER.pack(b"EDFL", 3, 0), r"no fleet of version 1 to 2: it begins with b'EDFL\\x03"),
+        (b"PAR1" + bytes(40), "no fleet of version 1 to 3: it begins with b'PAR1"),
+        (HEADER.pack(b"EDFL", 4, 0), r"no fleet of version 1 to 3: it begins with b'EDFL\\x04"),
         (HEADER.pack(b"EDFL", 1, 0) + b"something", "23 bytes, truncated or damaged"),
         (HEADER.pack(b"EDFL", 1, 0), "14 bytes, truncated or damaged"),
     ],
@@ -253,7 +250,7 @@ def test_readings_that_wait_outlast_a_change_of_the_channels(contract, first_hal
     fleet = Fleet(changed, make_detector("moving_average", channels), 10 * SECOND, 4)
     assert decode_fleet(encode_fleet(first_half), fleet) == 3
     scored = fleet.advance(END_OF_TIME).scored
-    assert scored.num_rows == first_half.waiting.num_rows
+    assert scored.num_rows == len(first_half.waiting)
     assert scored.column("depth").null_count == scored.num_rows
     assert scored.column("temperature").null_count < scored.num_rows
     assert "passed" not in scored.schema.names

@@ -30,18 +30,13 @@ WORDS = st.recursive(st.text() | st.none(), st.lists)
 ASKED = json.dumps({"action": "export", "event_time": T0 + 5 * SECOND}).encode()
 
 
-class Cell:
-    """A state value or a timer of an engine."""
+class Timer:
+    """A timer of an engine."""
 
     held = None
 
-    def read(self):
-        return self.held
-
-    def write(self, value):
+    def set(self, value):
         self.held = value
-
-    set = write
 
     def clear(self):
         self.held = None
@@ -89,33 +84,38 @@ def watch_of(*settings):
     return watch
 
 
-def test_a_running_shard_tells_its_devices_and_goes_on(shard_settings, readings):
-    watch, state, due = watch_of(shard_settings, FILES, 1), Cell(), Cell()
-    list(watch.process(fed(readings([("a", 0, 1), ("b", 3, 2)])), state, due))
-    rows = rows_of(watch.process(fed(export_batch([T0 + 5 * SECOND])), state, due))
+def test_a_running_shard_tells_its_devices_and_goes_on(shard_settings, new_state, readings):
+    watch, state, due = watch_of(shard_settings, FILES, 1), new_state(), Timer()
+    list(watch.process(fed(readings([("a", 0, 1), ("b", 3, 2)])), *state.cells, due))
+    rows = rows_of(watch.process(fed(export_batch([T0 + 5 * SECOND])), *state.cells, due))
     assert [(row["device_id"], row["waiting"]) for row in rows] == [("a", 1), ("b", 1)]
     assert {row["exported_at"].timestamp() for row in rows} == {T0 / SECOND + 5}
-    outputs = list(watch.process(fed(readings([("a", 40, 3), ("b", 40, 4)], at=9)), state, due))
+    outputs = list(
+        watch.process(fed(readings([("a", 40, 3), ("b", 40, 4)], at=9)), *state.cells, due)
+    )
     assert scored(outputs) == [1, 2]
 
 
-def test_a_shard_that_hands_over_keeps_nothing_that_is_due(shard_settings, readings, tmp_path):
+def test_a_shard_that_hands_over_keeps_nothing_that_is_due(
+    shard_settings, new_state, readings, tmp_path
+):
     file = tmp_path / "states.parquet"
-    watch, state, due, end = watch_of(shard_settings, FILES, 1, "", True), Cell(), Cell(), Cell()
-    list(watch.process(fed(readings([("a", 0, 1), ("b", 3, 2)])), state, due, end))
+    watch, state = watch_of(shard_settings, FILES, 1, "", True), new_state()
+    due, end = Timer(), Timer()
+    list(watch.process(fed(readings([("a", 0, 1), ("b", 3, 2)])), *state.cells, due, end))
     assert end.held == LAST
-    batches = [o.value for o in watch.leave(0, state, due)]
+    batches = [o.value for o in watch.leave(0, *state.cells, due)]
     pq.write_table(pa.Table.from_batches(batches), file)
     assert due.held is None
     # What fires in the same bundle after it finds nobody, and does not begin with a file again.
     watch = watch_of(shard_settings, FILES, 1, str(file), True)
-    assert list(watch.release(0, LAST, state, due)) == []
-    assert take_apart(state.held).devices.num_rows == 0
+    assert list(watch.release(0, LAST, *state.cells, due)) == []
+    assert take_apart(state.cells[0].read()).devices.num_rows == 0
     # Another job begins with what waited, and its own state goes before the file.
-    other = Cell()
-    assert scored(watch.process(fed(readings([("a", 40, 3)], at=9)), other, due, end)) == [1]
-    assert take_apart(other.held).devices.num_rows == 2
-    assert scored(watch.process(fed(readings([("b", 40, 4)], at=9)), other, due, end)) == [2]
+    other = new_state()
+    assert scored(watch.process(fed(readings([("a", 40, 3)], at=9)), *other.cells, due, end)) == [1]
+    assert take_apart(other.cells[0].read()).devices.num_rows == 2
+    assert scored(watch.process(fed(readings([("b", 40, 4)], at=9)), *other.cells, due, end)) == [2]
 
 
 def fold_of(settings, batches, **more):
