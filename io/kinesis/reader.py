@@ -15,6 +15,7 @@ from eddyline.io.kinesis.get_records import Answer, Record
 from eddyline.io.kinesis.positions import OLDEST, after, iterator_arguments, position
 from eddyline.io.kinesis.shards import Shard, with_children
 from eddyline.io.sources.columns import Columns
+from eddyline.io.sources.outage import Outage
 from eddyline.io.sources.progress import Partition, Progress
 from eddyline.io.sources.source import Clock, Polled, Unreadable
 
@@ -46,7 +47,13 @@ class HeldIterator(NamedTuple):
 
 
 class Got(NamedTuple):
-    """What a look at a shard gave: an answer, a trouble that passes, or neither: it is gone."""
+    """What a look at a shard gave: an answer, a trouble that passes, or neither: it is gone.
+
+    Args:
+        answer: What GetRecords said.
+        now: The service's time when it was asked, or before, in µs.
+        trouble: One that passes.
+    """
 
     answer: Answer | None = None
     now: int | None = None
@@ -86,7 +93,8 @@ class KinesisReader:
         self.list_shards = list_shards
         self._iterators: dict[str, HeldIterator] = {}
         self._ready: dict[str, float] = {}
-        self._failures: dict[str, int] = {}
+        self._failures: dict[str, int] = {}  # since a shard's last answer
+        self._outage = Outage(reading.name)
         self._threads = ThreadPoolExecutor(AT_ONCE)
 
     def poll(self, progress: Progress) -> Polled:
@@ -97,6 +105,8 @@ class KinesisReader:
         round_ = Round()
         for shard, got in self._looks(progress, due, round_.columns):
             self._take(shard, progress.partitions[shard], got, round_)
+        if due and not self._failures:
+            self._outage.over(self.clock())
         messages = len(round_.columns)
         progress = self._close(progress.read(round_.read, messages), round_.ended)
         active = progress.active
@@ -124,7 +134,7 @@ class KinesisReader:
             yield from zip(shards, run(self._look, shards, places), strict=True)
 
     def _look(self, shard: str, place: str) -> Got:
-        action = "kinesis:GetRecords"
+        action, asked = "kinesis:GetRecords", self.clock()
         try:
             token = self._held(shard, place)
             if token is None:
@@ -146,7 +156,9 @@ class KinesisReader:
             if not passes(error):
                 raise self._refusal(error, place, action) from error
             return Got(trouble=error)
-        return Got(got["answer"], service_time(got))
+        # The answer's time is that of its end. What arrived while it was made may not be in it.
+        now, took = service_time(got), round((self.clock() - asked) * 1_000_000)
+        return Got(got["answer"], None if now is None else now - took)
 
     def _held(self, shard: str, place: str) -> str | None:
         held = self._iterators.pop(shard, None)
@@ -173,6 +185,7 @@ class KinesisReader:
         if got.trouble is not None:
             failures = self._failures[shard] = self._failures.get(shard, 0) + 1
             self._ready[shard] = now + min(LONGEST_WAIT, READS_APART * 2**failures)
+            self._outage.goes_on(now, f"{shard}: {got.trouble}", code_of(got.trouble))
             Metrics.counter(NAMESPACE, "retries").inc()
             return
         self._failures.pop(shard, None)

@@ -1,6 +1,5 @@
 """Pull from a subscription, keep the leases of what was pulled, acknowledge what was committed."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -20,8 +19,10 @@ from msgspec.structs import replace
 
 from eddyline.io.pubsub.troubles import TROUBLES, in_words, passes
 from eddyline.io.sources.columns import Columns
+from eddyline.io.sources.outage import Outage
 from eddyline.io.sources.progress import Progress
 from eddyline.io.sources.source import Clock, Polled
+from eddyline.io.sources.turns import Turns
 
 NAMESPACE = "source"
 PAGE = 1_000  # the service's largest pull; so many ack ids also stay below its 512 KiB
@@ -30,11 +31,10 @@ LONG_PULL = 1.0  # s for which a pull waits for a message
 SHORT_PULL = 0.25  # s; of a pull that is given up the service may have sent messages: not too short
 TIMEOUT = 10.0  # s for every other request
 AGAIN = 0.1  # s after nothing came
-LONGEST_WAIT = 10.0  # s between two tries
+LONGEST_WAIT = 5.0  # s between two tries
 MARGIN = 1_000_000  # µs
 MEMORY = 10.0  # s for which the watermark stays behind the oldest message pulled
 RETURN = 2.0  # s until what was given back is there again
-READERS = 16  # of which a place tells
 
 
 class Subscription(Protocol):
@@ -50,6 +50,8 @@ class Subscription(Protocol):
     def lease(self) -> int: ...  # noqa: D102
     @property
     def longest(self) -> float: ...  # noqa: D102
+    @property
+    def patience(self) -> float: ...  # noqa: D102
 
 
 @dataclass
@@ -76,11 +78,15 @@ class PubSubReader:
     what was pulled since is given back to the service at once. Another reader's messages come back
     when their leases have run out, and so long an empty subscription does not move the watermark.
 
+    An outage is waited out, also that of a subscription which is gone while it is read.
+
     Args:
         subscription: What and how.
         client: A `SubscriberClient`.
         clock: Seconds of a clock that only moves forward.
-        now: Seconds since the epoch.
+        now: Seconds since the epoch; asked once. A machine's clock that is set later, or that is
+            behind, has no effect; one that is ahead from the start makes an empty subscription's
+            watermark be as much ahead.
     """
 
     def __init__(
@@ -93,24 +99,27 @@ class PubSubReader:
         self.subscription = subscription
         self.client = client
         self.clock = clock
-        self.now = now
-        self._token = os.urandom(6).hex()
-        self._polls = 0
+        # The service's time less `clock`: a wall clock that is set meanwhile would close windows.
+        self._ahead = now() - clock()
+        self._turns = Turns()
         self._leased: dict[str, Leased] = {}  # by ack id
         self._lock = Lock()
         self._oldest: deque[tuple[float, int]] = deque()  # when pulled, earliest published
         self._trusted = float("-inf")  # when to believe that an empty subscription is empty
         self._failures = 0
+        self._outage = Outage(subscription.name)
+        self._answered = False
+        self._life = 0  # of the subscription: one that was gone and is back has other messages
 
     def poll(self, progress: Progress) -> Polled:
         """Pull what is there, up to a batch."""
         pulled: list[Any] = []
-        now = None
+        now, life = None, self._life
         try:
             self._go_on_from(progress)
             self._keep_leases()
             leave = self.clock() + LONGEST_ROUND
-            asked = self.now()
+            asked = self.clock() + self._ahead
             pulled = more = self._pull(LONG_PULL)
             if not pulled and self._answers():
                 now = asked
@@ -118,12 +127,13 @@ class PubSubReader:
                 more = self._pull(SHORT_PULL)
                 pulled = pulled + more
         except TROUBLES as error:
-            if not passes(error):
-                raise in_words(error, self.subscription.name) from error
-            Metrics.counter(NAMESPACE, "retries").inc()
+            self._wait_out(error)
             if not pulled:
                 self._failures += 1
                 return Polled(progress, wait=min(LONGEST_WAIT, 0.1 * 2**self._failures))
+        if pulled or now is not None:
+            self._answered = True
+            self._outage.over(self.clock())
         self._failures = 0
         columns = Columns()
         for received in pulled:
@@ -133,7 +143,7 @@ class PubSubReader:
             self._read(progress, pulled, now),
             list(columns.batches(self.subscription.rows)),
             0.0 if pulled else AGAIN,
-            acknowledge=(lambda: self._acknowledge(ack_ids)) if ack_ids else None,
+            acknowledge=(lambda: self._committed(ack_ids, life)) if ack_ids else None,
         )
 
     def close(self) -> None:
@@ -154,8 +164,13 @@ class PubSubReader:
             return []
         with self._lock:
             for one in received:
-                self._leased[one.ack_id] = Leased(self._polls, at, at)
-            self._extend([one.ack_id for one in received])
+                self._leased[one.ack_id] = Leased(self._turns.number, at, at)
+            try:
+                self._extend([one.ack_id for one in received])
+            except TROUBLES as error:  # then the next poll does; meanwhile the service's own holds
+                if not passes(error):
+                    raise
+                Metrics.counter(NAMESPACE, "retries").inc()
         return received
 
     def _answers(self) -> bool:
@@ -181,11 +196,9 @@ class PubSubReader:
         columns.add(message.data, source, position, _micros(message), attributes)
 
     def _read(self, progress: Progress, pulled: Sequence[Any], now: float | None) -> Progress:
-        self._polls += 1
         seen = self._seen(pulled, now)
         ((name, partition),) = progress.partitions.items()
-        polls = {**_polls(partition.at), self._token: self._polls}
-        place = ",".join(f"{token}:{number}" for token, number in [*polls.items()][-READERS:])
+        place = self._turns.done(partition.at)
         read = replace(partition, at=place, seen=max(partition.seen, seen or partition.seen))
         return progress.read({name: read}, len(pulled))
 
@@ -195,7 +208,9 @@ class PubSubReader:
         while self._oldest and self._oldest[0][0] < at - MEMORY:
             self._oldest.popleft()
         if pulled:
-            self._oldest.append((at, min(_micros(received.message) for received in pulled)))
+            published = [_micros(received.message) for received in pulled]
+            self._oldest.append((at, min(published)))
+            self._ahead = max(self._ahead, max(published) / 1_000_000 - at)
             return min(published for _, published in self._oldest)
         if now is None or at < self._trusted:
             return None
@@ -205,16 +220,51 @@ class PubSubReader:
     def _go_on_from(self, progress: Progress) -> None:
         """See whether the engine goes on from where this reader stands."""
         (partition,) = progress.partitions.values()
-        polls = _polls(partition.at)
-        last = polls.get(self._token, 0)
-        follows = self._polls == 0 and bool(polls)
-        if last == self._polls and not follows:
+        held = self._turns.went_back(partition.at)
+        if held is None:
             return
-        others = bool(polls.keys() - {self._token})
+        others = self._turns.has_others(partition.at)
         self._trusted = self.clock() + RETURN + (self.subscription.lease if others else 0)
         with self._lock:
-            lost = [ack for ack, leased in self._leased.items() if leased.poll >= last]
+            lost = [ack for ack, leased in self._leased.items() if leased.poll >= held]
             self._give_back([ack for ack in lost if not self._leased[ack].committed])
+
+    def _wait_out(self, error: Exception) -> None:
+        """Take a trouble that may pass; so may that of a subscription that was there before.
+
+        Raises:
+            Unreadable: It does not pass, or has not for too long.
+        """
+        told = in_words(error, self.subscription.name)
+        why = str(told).removeprefix(f"{self.subscription.name}: ")
+        lasted = self._outage.goes_on(self.clock(), why, type(error).__name__)
+        if isinstance(error, NotFound) and self._answered:
+            if lasted > self.subscription.patience:
+                raise told from error
+            self._begin_anew()
+        elif not passes(error):
+            raise told from error
+        Metrics.counter(NAMESPACE, "retries").inc()
+
+    def _begin_anew(self) -> None:
+        """Forget what was pulled from a subscription that is gone.
+
+        One that takes its place knows nothing of it, and an emulator's gives the same ack ids to
+        other messages: what is committed now must not acknowledge those.
+        """
+        with self._lock:
+            self._leased.clear()
+            self._life += 1
+
+    def _committed(self, ack_ids: Sequence[str], life: int) -> None:
+        if life != self._life:
+            return
+        try:
+            self._acknowledge(ack_ids)
+        except NotFound:  # a poll says what is to be said of that
+            Metrics.counter(NAMESPACE, "retries").inc()
+        except TROUBLES as error:
+            raise in_words(error, self.subscription.name) from error
 
     def _keep_leases(self) -> None:
         """Extend the leases that end soon, and acknowledge what could not be so far."""
@@ -272,7 +322,7 @@ class PubSubReader:
                 )
             except TROUBLES as error:
                 if not passes(error):
-                    raise in_words(error, self.subscription.name) from error
+                    raise
                 Metrics.counter(NAMESPACE, "retries").inc()
                 return
             with self._lock:
@@ -282,12 +332,6 @@ class PubSubReader:
 
 def _micros(message: Any) -> int:
     return message.publish_time.seconds * 1_000_000 + message.publish_time.nanos // 1_000
-
-
-def _polls(place: str) -> dict[str, int]:
-    """How often each reader has polled, by its token."""
-    pairs = (pair.split(":") for pair in place.split(",") if pair)
-    return {token: int(number) for token, number in pairs}
 
 
 def _pages(ack_ids: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -1,5 +1,6 @@
 """Pub/Sub as a source, where the engine has none of its own that is safe."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,6 +28,8 @@ class PubSub:
         rows: Most messages a batch; a poll pulls that many where they are there.
         lease: Seconds for which a pulled message is kept from others; made longer as needed.
         longest: Seconds after which a message that nobody committed is let go.
+        patience: Seconds for which a subscription that is gone while it is read may come back; one
+            that is not there at the start is an error at once.
 
     Raises:
         ValueError: A value makes no sense.
@@ -39,6 +42,7 @@ class PubSub:
     rows: int = 500
     lease: int = 60
     longest: float = 3600.0
+    patience: float = 900.0
 
     def __post_init__(self) -> None:
         match self.subscription.split("/"):
@@ -97,11 +101,14 @@ class PubSub:
         Raises:
             Unreadable: There are no credentials.
         """
+        from google.auth.credentials import AnonymousCredentials
         from google.cloud.pubsub_v1 import SubscriberClient
 
+        from eddyline.io.pubsub.channel import EMULATOR, PromptTransport
         from eddyline.io.pubsub.troubles import TROUBLES, in_words
 
+        credentials = AnonymousCredentials() if os.environ.get(EMULATOR) else None
         try:
-            return SubscriberClient()
+            return SubscriberClient(transport=PromptTransport, credentials=credentials)
         except TROUBLES as error:
             raise in_words(error, self.name) from error

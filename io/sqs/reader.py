@@ -2,17 +2,20 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from apache_beam.metrics import Metrics
 from msgspec.structs import replace
 
 from eddyline.io.aws.client import service_time
-from eddyline.io.aws.troubles import TROUBLES, in_words, passes
+from eddyline.io.aws.troubles import TROUBLES, code_of, in_words, passes
 from eddyline.io.sources.columns import Columns
+from eddyline.io.sources.outage import Outage
 from eddyline.io.sources.progress import Progress
 from eddyline.io.sources.source import Clock, Polled
+from eddyline.io.sources.turns import Turns
 from eddyline.io.sqs.body import ENCODING, payload_of
 
 NAMESPACE = "source"
@@ -23,6 +26,7 @@ AGAIN = 0.1  # s after nothing came
 LONGEST_WAIT = 10.0  # s between two tries
 MARGIN = 1_000_000  # µs
 MEMORY = 10.0  # s for which the watermark stays behind the oldest message received
+RETURN = 2.0  # s until what was given back is there again
 
 
 class Queue(Protocol):
@@ -38,15 +42,29 @@ class Queue(Protocol):
     def longest(self) -> float: ...  # noqa: D102
 
 
-class Hidden(NamedTuple):
-    """A received message that is hidden from others; times by the clock."""
+@dataclass
+class Hidden:
+    """A received message that is hidden from others; times by the clock.
 
+    Args:
+        poll: The poll that received it.
+        since: When.
+        until: When it is shown to others.
+        committed: Whether it is to be deleted.
+    """
+
+    poll: int
     since: float
     until: float
+    committed: bool = False
 
 
 class SqsReader:
     """Receives from one queue.
+
+    Where a progress says what this reader did not leave, an engine has gone back to a checkpoint:
+    what was received since is shown again at once. Another reader's messages come back when they
+    are no longer hidden, and so long an empty queue does not move the watermark.
 
     Args:
         queue: What and how.
@@ -63,13 +81,17 @@ class SqsReader:
         self._hidden: dict[str, Hidden] = {}  # by receipt handle
         self._lock = Lock()
         self._oldest: deque[tuple[float, int]] = deque()  # when received, earliest sent
+        self._trusted = float("-inf")  # when to believe that an empty queue is empty
+        self._turns = Turns()
         self._failures = 0
+        self._outage = Outage(queue.name)
 
     def poll(self, progress: Progress) -> Polled:
         """Receive what is there, up to a batch."""
         received: list[dict[str, Any]] = []
         at_end, now = False, None
         try:
+            self._go_on_from(progress)
             self._keep_hidden()
             leave = self.clock() + LONGEST_ROUND
             received, now = self._receive(LONG_POLL)
@@ -81,28 +103,29 @@ class SqsReader:
             if not passes(error):
                 raise in_words(error, self.queue.name, "sqs:ReceiveMessage") from error
             Metrics.counter(NAMESPACE, "retries").inc()
+            self._outage.goes_on(self.clock(), str(error), code_of(error))
             if not received:
                 self._failures += 1
                 return Polled(progress, wait=min(LONGEST_WAIT, AGAIN * 2**self._failures))
+        else:
+            self._outage.over(self.clock())
         self._failures = 0
         columns = Columns()
         for message in received:
             self._gather(message, columns)
         handles = [message["ReceiptHandle"] for message in received]
-        seen = self._seen(received, now if at_end else None)
-        partitions = {
-            name: replace(partition, seen=max(partition.seen, seen or partition.seen))
-            for name, partition in progress.partitions.items()
-        }
         return Polled(
-            progress.read(partitions, len(columns)),
+            self._read(progress, received, now if at_end else None),
             list(columns.batches(self.queue.rows)),
             AGAIN if at_end else 0.0,
-            acknowledge=(lambda: self._delete(handles)) if handles else None,
+            acknowledge=(lambda: self._committed(handles)) if handles else None,
         )
 
     def close(self) -> None:
-        """Let go of connections; committed messages are deleted all the same."""
+        """Show again what nobody committed; what is committed later is deleted all the same."""
+        with self._lock:
+            held = [handle for handle, hidden in self._hidden.items() if not hidden.committed]
+        self._give_back(held)
 
     def _receive(self, wait: int) -> tuple[list[dict[str, Any]], int | None]:
         at = self.clock()
@@ -117,8 +140,11 @@ class SqsReader:
         messages = answer.get("Messages", [])
         with self._lock:
             for message in messages:
-                self._hidden[message["ReceiptHandle"]] = Hidden(at, at + self.queue.visibility)
-        return messages, service_time(answer)
+                handle = message["ReceiptHandle"]
+                self._hidden[handle] = Hidden(self._turns.number, at, at + self.queue.visibility)
+        # The answer's time is that of its end. What arrived while it was made may not be in it.
+        now, took = service_time(answer), round((self.clock() - at) * 1_000_000)
+        return messages, None if now is None else now - took
 
     def _gather(self, message: dict[str, Any], columns: Columns) -> None:
         sent = {
@@ -130,6 +156,15 @@ class SqsReader:
         sent.pop(ENCODING, None)
         columns.add(payload, self.queue.name, message["MessageId"], _sent_time(message), sent)
 
+    def _read(
+        self, progress: Progress, received: Sequence[dict[str, Any]], now: int | None
+    ) -> Progress:
+        seen = self._seen(received, now)
+        ((name, partition),) = progress.partitions.items()
+        place = self._turns.done(partition.at)
+        read = replace(partition, at=place, seen=max(partition.seen, seen or partition.seen))
+        return progress.read({name: read}, len(received))
+
     def _seen(self, received: Sequence[dict[str, Any]], now: int | None) -> int | None:
         """Nothing unread was sent before it, as far as one can know of a queue."""
         at = self.clock()
@@ -137,40 +172,88 @@ class SqsReader:
             self._oldest.popleft()
         if received:
             self._oldest.append((at, min(map(_sent_time, received))))
-        if now is not None:
+        if now is not None and at >= self._trusted:
             return now - MARGIN
         return min((sent for _, sent in self._oldest), default=None)
 
+    def _go_on_from(self, progress: Progress) -> None:
+        """See whether the engine goes on from where this reader stands."""
+        (partition,) = progress.partitions.values()
+        held = self._turns.went_back(partition.at)
+        if held is None:
+            return
+        others = self._turns.has_others(partition.at)
+        self._trusted = self.clock() + RETURN + (self.queue.visibility if others else 0)
+        with self._lock:
+            hidden = self._hidden.items()
+            lost = [handle for handle, m in hidden if m.poll >= held and not m.committed]
+        self._give_back(lost)
+
     def _keep_hidden(self) -> None:
-        """Hide again what is not committed yet and would soon be shown to others."""
+        """Hide again what would soon be shown to others, and delete what could not be so far."""
         now = self.clock()
         with self._lock:
-            soon = [h for h, m in self._hidden.items() if m.until - now < self.queue.visibility / 2]
-            lost = [h for h in soon if now - self._hidden[h].since > self.queue.longest]
-            for handle in lost:
-                del self._hidden[handle]
-            again = [handle for handle in soon if handle in self._hidden]
-            for handle in again:
-                since = self._hidden[handle].since
-                self._hidden[handle] = Hidden(since, now + self.queue.visibility)
-        for ten in _tens(again):
-            self.client.change_message_visibility_batch(
-                QueueUrl=self.url,
-                Entries=[
-                    {"Id": f"{n}", "ReceiptHandle": h, "VisibilityTimeout": self.queue.visibility}
-                    for n, h in enumerate(ten)
-                ],
-            )
+            committed = [handle for handle, m in self._hidden.items() if m.committed]
+            soon = [
+                handle
+                for handle, m in self._hidden.items()
+                if not m.committed and m.until - now < self.queue.visibility / 2
+            ]
+            for handle in list(soon):
+                if now - self._hidden[handle].since > self.queue.longest:
+                    del self._hidden[handle]
+                    soon.remove(handle)
+        self._hide(soon, self.queue.visibility)
+        with self._lock:
+            for handle in soon:
+                if handle in self._hidden:
+                    self._hidden[handle].until = now + self.queue.visibility
+        self._delete(committed)
 
-    def _delete(self, handles: Sequence[str]) -> None:
+    def _give_back(self, handles: Sequence[str]) -> None:
         with self._lock:
             for handle in handles:
                 self._hidden.pop(handle, None)
+        try:
+            self._hide(handles, 0)
+        except TROUBLES:  # then they are shown again in their time
+            Metrics.counter(NAMESPACE, "retries").inc()
+
+    def _hide(self, handles: Sequence[str], seconds: int) -> None:
         for ten in _tens(handles):
-            self.client.delete_message_batch(
+            self.client.change_message_visibility_batch(
+                QueueUrl=self.url,
+                Entries=[
+                    {"Id": f"{n}", "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+                    for n, handle in enumerate(ten)
+                ],
+            )
+
+    def _committed(self, handles: Sequence[str]) -> None:
+        """Delete; what fails in a way that passes is tried again by a later poll."""
+        with self._lock:
+            for handle in handles:
+                if handle in self._hidden:
+                    self._hidden[handle].committed = True
+        try:
+            self._delete(handles)
+        except TROUBLES as error:
+            if not passes(error):
+                raise in_words(error, self.queue.name, "sqs:DeleteMessage") from error
+            Metrics.counter(NAMESPACE, "retries").inc()
+
+    def _delete(self, handles: Sequence[str]) -> None:
+        for ten in _tens(handles):
+            answer = self.client.delete_message_batch(
                 QueueUrl=self.url,
                 Entries=[{"Id": f"{n}", "ReceiptHandle": h} for n, h in enumerate(ten)],
             )
+            # One that failed by its own fault is gone; one by the service's is tried again.
+            again = {int(one["Id"]) for one in answer.get("Failed", []) if not one["SenderFault"]}
+            with self._lock:
+                for n, handle in enumerate(ten):
+                    if n not in again:
+                        self._hidden.pop(handle, None)
 
 
 def _sent_time(message: dict[str, Any]) -> int:

@@ -16,8 +16,9 @@ class Sqs:
     """A queue, received from and deleted from.
 
     Guarantee: a message is deleted only after the engine has committed the bundle that it came in;
-    until then it is kept from other receivers, at most `longest` seconds, and comes again if the
-    bundle was lost. A queue has no order, and an old message may come after the watermark.
+    until then it is kept from other receivers, at most `longest` seconds. If the bundle was lost
+    it comes again: at once where the worker lives on, else when it is no longer hidden. A queue
+    has no order, and an old message may come after the watermark.
 
     Args:
         queue: Its name or URL.
@@ -52,7 +53,7 @@ class Sqs:
         return f"sqs:{self.queue.rpartition('/')[2]}"
 
     def start(self) -> Progress:
-        """One place for each receiver; none of them has anything to remember but a time."""
+        """One place for each receiver; nobody has received yet."""
         self.url(self.client())
         return Progress({f"{reader:04d}": Partition("") for reader in range(self.readers)})
 

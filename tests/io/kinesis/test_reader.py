@@ -174,7 +174,7 @@ def test_no_shard_is_asked_more_than_five_times_a_second(fake):
     ["ProvisionedThroughputExceededException", "LimitExceededException", "InternalFailure"],
 )
 @pytest.mark.parametrize("call", ["records", "iterator"])
-def test_throttling_passes_and_is_waited_for_ever_longer(fake, refuse, code, call):
+def test_throttling_passes_and_is_waited_for_ever_longer(fake, refuse, code, call, caplog):
     stream = fake()
     stream.put("d", b"x")
     reader, progress = stream.reader(), stream.start()
@@ -189,9 +189,12 @@ def test_throttling_passes_and_is_waited_for_ever_longer(fake, refuse, code, cal
     assert waits == sorted(waits)
     assert waits[0] < 1
     assert waits[-1] == 10
+    assert "no answer for" in caplog.text
+    assert code in caplog.text
     stream.trouble = lambda *_: None
     stream.now += 10
     assert reader.poll(progress).progress.messages == 1
+    assert "answers again" in caplog.text
 
 
 def test_a_throttled_list_of_shards_costs_nothing(fake, refuse):
@@ -342,3 +345,25 @@ def test_an_iterator_of_a_poll_that_was_not_committed_is_not_used(fake):
     for _ in range(2):
         assert payloads(messages_of(reader.poll(progress).batches[0])) == [b"1"]
         stream.now += 1
+
+
+def test_the_watermark_is_not_ahead_of_what_arrived_while_an_empty_answer_was_made(
+    fake, monkeypatch
+):
+    stream = fake()
+    reader, answer_of = stream.reader(), stream.get_records
+
+    def slow(**wanted):  # it looks, then stands still for a while, then stamps its answer
+        monkeypatch.undo()
+        answer = answer_of(**wanted)
+        stream.now += 5
+        stream.put("d", b"x")
+        stream.now += 4
+        return {**answer, "ResponseMetadata": stream._metadata()}
+
+    monkeypatch.setattr(stream, "get_records", slow)
+    polled = reader.poll(stream.start())
+    assert polled.batches == []
+    stream.now += polled.wait
+    [message] = messages_of(reader.poll(polled.progress).batches[0])
+    assert message.arrival_time >= polled.progress.seen

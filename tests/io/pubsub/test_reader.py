@@ -252,3 +252,101 @@ def test_a_subscription_that_is_gone_is_told_in_words(service):
     service.broken["pull"] = NotFound("no such thing")
     with pytest.raises(Unreadable, match="telemetry: it does not exist"):
         reader_of(service).poll(FRESH)
+
+
+def gone(service):
+    for call in ("pull", "modify", "acknowledge"):
+        service.broken[call] = NotFound("no such subscription")
+
+
+def test_a_subscription_that_is_gone_while_it_is_read_is_waited_for_and_read_on(service, caplog):
+    service.publish(0)
+    reader = reader_of(service)
+    old = reader.poll(FRESH)
+    progress = old.progress
+    for call in ("pull", "modify", "acknowledge"):
+        service.broken[call] = ServiceUnavailable("away")
+    for _ in range(6):
+        service.time += reader.poll(progress).wait
+    assert caplog.text.count("no answer for") == 1
+    gone(service)  # the emulator is back, and knows nothing: that is another trouble, told at once
+    for _ in range(2):
+        polled = reader.poll(progress)
+        assert (taken(polled), seen(polled)) == ([], seen(old))
+        assert 0 < polled.wait <= 5
+        service.time += polled.wait
+    assert caplog.text.count("no answer for") == 2
+    assert "it does not exist" in caplog.text
+    # An emulator that has started again gives its ack ids again, to other messages.
+    service.broken, service.messages = {}, {}
+    service.publish(40)
+    old.acknowledge()
+    assert list(service.messages) == ["ack-0"]
+    polled = reader.poll(progress)
+    assert taken(polled) == ["ack-0"]
+    assert "answers again" in caplog.text
+    polled.acknowledge()
+    assert service.messages == {}
+
+
+def test_a_subscription_that_stays_away_is_told_in_words_in_the_end(service):
+    reader = reader_of(service, patience=60.0)
+    progress = reader.poll(FRESH).progress
+    gone(service)
+    begun = service.time
+    while service.time - begun < 60:
+        service.time += reader.poll(progress).wait
+    service.time += 5
+    with pytest.raises(Unreadable, match="telemetry: it does not exist"):
+        reader.poll(progress)
+
+
+def test_a_commit_while_the_subscription_is_gone_is_no_error(service):
+    service.publish(0)
+    reader = reader_of(service)
+    polled = reader.poll(FRESH)
+    gone(service)
+    polled.acknowledge()
+    assert taken(reader.poll(polled.progress)) == []
+
+
+def test_what_was_pulled_is_taken_though_its_lease_could_not_be_extended(service):
+    service.publish(0)
+    service.broken["modify"] = ServiceUnavailable("away")
+    reader = reader_of(service)
+    polled = reader.poll(FRESH)
+    assert taken(polled) == ["ack-0"]
+    service.broken = {}
+    reader.poll(polled.progress)
+    assert ("ack-0", 60) in service.extended
+
+
+def test_a_moment_of_trouble_is_no_news(service, caplog):
+    reader = reader_of(service)
+    progress = reader.poll(FRESH).progress
+    service.broken["pull"] = ServiceUnavailable("away")
+    reader.poll(progress)
+    service.broken = {}
+    reader.poll(progress)
+    assert caplog.text == ""
+
+
+def test_a_machine_whose_clock_is_set_meanwhile_has_the_watermark_that_it_had(service):
+    wall = {"set": 0.0}
+    reader = PubSubReader(PubSub(NAME), service, service.clock, lambda: service.now() + wall["set"])
+    progress = reader.poll(FRESH).progress
+    for wall["set"] in (3_600.0, -86_400.0):
+        polled = reader.poll(progress)
+        assert seen(polled) == (START - 2 + service.time) * 1_000_000
+        progress = polled.progress
+
+
+def test_a_machine_whose_clock_is_behind_learns_the_time_from_the_messages(service):
+    reader = PubSubReader(PubSub(NAME), service, service.clock, lambda: service.now() - 7_200.0)
+    polled = reader.poll(FRESH)
+    service.publish(int(service.time))
+    polled = reader.poll(polled.progress)
+    assert taken(polled) == ["ack-0"]
+    for _ in range(5):
+        polled = reader.poll(polled.progress)
+    assert 0 < (START + service.time) * 1_000_000 - seen(polled) < 3_000_000
