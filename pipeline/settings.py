@@ -80,7 +80,7 @@ class Settings:
         tuple[DropRule, ...], Meta(description="Rules that drop readings: rule, device, type.")
     ] = ()
     batch: Annotated[
-        int, Meta(ge=0, description="Messages a batch; 0 for 500 of a stream, 5,000 of a file.")
+        int, Meta(ge=0, description="Messages a batch; 0: up to 10,000 of streams, 5,000 of files.")
     ] = 0
     shards: Annotated[
         int, Meta(ge=1, description="Shards of the fleet; fixed for a running job's state.")
@@ -116,6 +116,9 @@ class Settings:
     flush_seconds: Annotated[
         float, Meta(gt=0, description="Longest wait of a row for its file, when streaming.")
     ] = 4.0
+    lake_patience: Annotated[
+        float, Meta(ge=0, description="Seconds a write outlasts a lake that refuses it.")
+    ] = 600.0
     warehouse: Annotated[
         str, Meta(description="BigQuery dataset PROJECT.DATASET to write too; empty for none.")
     ] = ""

@@ -24,7 +24,7 @@ def write(outputs: Outputs, settings: Settings, *, streaming: bool, durability: 
 
     What the warehouse or a result stream refuses joins the lake's dead letters.
     """
-    refused = [*_warehouse(outputs, settings), *_results(outputs, settings)]
+    refused = [*_warehouse(outputs, settings, streaming=streaming), *_results(outputs, settings)]
     if refused:
         dead_letters = (outputs.dead_letters, *refused) | "All dead letters" >> beam.Flatten()
         outputs = outputs._replace(dead_letters=dead_letters)
@@ -36,6 +36,7 @@ def write(outputs: Outputs, settings: Settings, *, streaming: bool, durability: 
         durability=durability,
         shards=settings.lake_shards,
         flush_seconds=settings.flush_seconds,
+        patience=settings.lake_patience,
     )
 
 
@@ -59,12 +60,16 @@ def lake_tables(settings: Settings) -> list[Target]:
     return [*tables, RawZone(avro_schema(contract.record("message")))] if settings.raw else tables
 
 
-def _warehouse(outputs: Outputs, settings: Settings) -> list[Batches]:
+def _warehouse(outputs: Outputs, settings: Settings, *, streaming: bool) -> list[Batches]:
     if not settings.warehouse:
         return []
     rows, tables = _chosen(outputs, settings, settings.warehouse_tables)
     warehouse = WriteWarehouse(
-        settings.warehouse, tables, settings.warehouse_method, settings.warehouse_patience
+        settings.warehouse,
+        tables,
+        settings.warehouse_method,
+        settings.warehouse_patience,
+        settings.lake_shards if streaming else 0,
     )
     return [rows | "Warehouse" >> warehouse]
 

@@ -1,8 +1,9 @@
 """The transaction log of one table: opened, created or widened, and appended to exactly once."""
 
-import random
-import time
 from collections.abc import Callable, Sequence
+from itertools import islice
+from threading import Lock
+from typing import TypeVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
@@ -10,10 +11,15 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction
 from pyarrow import fs
 
+from eddyline.io.backoff import waits
 from eddyline.io.lake.data_file import DataFile
+from eddyline.io.lake.patience import Patience
 from eddyline.io.lake.pending import Numbered
+from eddyline.io.lake.refusal import TROUBLES
 from eddyline.io.lake.storage import delta_options, locate, table_uri
 from eddyline.io.lake.tables import EVENT_DATE, Table
+
+T = TypeVar("T")
 
 ATTEMPTS = 12
 _FIRST_DELAY = 0.05
@@ -25,29 +31,29 @@ class RewoundStateError(RuntimeError):
 
 
 class DeltaLog:
-    """One table's log, held open by one writer.
+    """One table's log, held open; threads may share it, and take turns.
 
     Args:
         lake: Where.
         table: Created if it is not there; a nullable column that it lacks is added.
-        sleep: Waits between attempts; handed in by tests.
+        patience: How long it outlasts a lake that refuses.
 
     Raises:
         ValueError: The table on storage has another type for a column.
+        LakeUnavailable: The lake refused for longer than the patience.
     """
 
-    def __init__(
-        self, lake: str, table: Table, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, lake: str, table: Table, patience: Patience | None = None) -> None:
         self._lake = lake
         self._table = table
-        self._sleep = sleep
+        self._patience = patience or Patience()
         self._schema = Schema.from_arrow(table.columns)
         self._delta: DeltaTable | None = None
+        self._one_at_a_time = Lock()
 
     def committed(self, job: str) -> int:
         """Give the highest number that a job has committed, 0 for none, as of now."""
-        return self._fresh().transaction_version(f"lake:{self._table.name}:{job}") or 0
+        return self._outlast(lambda: self._committed(job))
 
     def check(self, job: str, following: int) -> None:
         """Refuse a state from which numbers would be given a second time.
@@ -71,49 +77,48 @@ class DeltaLog:
 
         Files whose number the job's transaction has reached are skipped. The transaction is read
         from the very snapshot that the commit is checked against: if the same job commits between
-        (a zombie of it), the commit conflicts and is looked at again.
+        (a zombie of it), the commit conflicts and is looked at again. So it is before every further
+        attempt: a commit that was refused or got no answer may be in the log all the same, and one
+        that is still on its way finds its version taken.
 
         Args:
             job: The job that numbered them.
             files: In ascending order.
 
         Returns:
-            How many were committed by this call.
+            How many were committed by the last attempt: none where an earlier one had an effect
+            without an answer.
 
         Raises:
             FileNotFoundError: A file is gone (vacuumed before its commit); nothing is committed.
             CommitFailedError: Still in conflict after 12 attempts over about 20 seconds.
         """
-        for attempt in range(ATTEMPTS):
-            reached = self.committed(job)
-            rest = [(entry.number, DataFile.decode(entry.file)) for entry in files]
-            rest = [(number, file) for number, file in rest if number > reached]
-            if not rest:
-                return 0
-            self._require([file.path for _, file in rest])
-            try:
-                self._fresh_or_known().create_write_transaction(
-                    [_add(file) for _, file in rest],
-                    mode="append",
-                    schema=self._schema,
-                    partition_by=[EVENT_DATE],
-                    commit_properties=CommitProperties(
-                        app_transactions=[
-                            Transaction(f"lake:{self._table.name}:{job}", rest[-1][0])
-                        ]
-                    ),
-                )
-            except CommitFailedError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self._wait(attempt)
-            else:
-                return len(rest)
-        raise AssertionError("unreachable")
+        return self._outlast(lambda: self._past_conflicts(lambda: self._append(job, files)))
 
     def create(self) -> None:
         """Create the table if it is not there, so that a reader finds it empty and not missing."""
-        self._fresh()
+        self._outlast(self._fresh)
+
+    def _append(self, job: str, files: Sequence[Numbered]) -> int:
+        reached = self._committed(job)
+        rest = [(entry.number, DataFile.decode(entry.file)) for entry in files]
+        rest = [(number, file) for number, file in rest if number > reached]
+        if not rest:
+            return 0
+        self._require([file.path for _, file in rest])
+        self._fresh_or_known().create_write_transaction(
+            [_add(file) for _, file in rest],
+            mode="append",
+            schema=self._schema,
+            partition_by=[EVENT_DATE],
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(f"lake:{self._table.name}:{job}", rest[-1][0])]
+            ),
+        )
+        return len(rest)
+
+    def _committed(self, job: str) -> int:
+        return self._fresh().transaction_version(f"lake:{self._table.name}:{job}") or 0
 
     def _fresh(self) -> DeltaTable:
         if self._delta is None:
@@ -126,28 +131,24 @@ class DeltaLog:
         return self._delta if self._delta is not None else self._fresh()
 
     def _open(self) -> DeltaTable:
+        return self._past_conflicts(self._open_or_create)
+
+    def _open_or_create(self) -> DeltaTable:
         uri = table_uri(self._lake, self._table.name)
-        options = delta_options(self._lake)
-        for attempt in range(ATTEMPTS):
-            try:
-                try:
-                    delta = DeltaTable(uri, storage_options=options)
-                except TableNotFoundError:
-                    delta = DeltaTable.create(
-                        uri,
-                        self._schema,
-                        mode="ignore",
-                        partition_by=[EVENT_DATE],
-                        storage_options=options,
-                        # Else the loser of a race creates the table again, as its version 1.
-                        commit_properties=CommitProperties(max_commit_retries=0),
-                    )
-                return self._widened(delta)
-            except CommitFailedError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self._wait(attempt)
-        raise AssertionError("unreachable")
+        options = delta_options(self._lake, patient=False)
+        try:
+            delta = DeltaTable(uri, storage_options=options)
+        except TableNotFoundError:
+            delta = DeltaTable.create(
+                uri,
+                self._schema,
+                mode="ignore",
+                partition_by=[EVENT_DATE],
+                storage_options=options,
+                # Else the loser of a race creates the table again, as its version 1.
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        return self._widened(delta)
 
     def _widened(self, delta: DeltaTable) -> DeltaTable:
         there = pa.schema(delta.schema())
@@ -177,10 +178,25 @@ class DeltaLog:
                 f"table {self._table.name}: gathered and not committed, yet gone: {gone[:3]}"
             )
 
-    def _wait(self, attempt: int) -> None:
+    def _outlast(self, attempt: Callable[[], T]) -> T:
+        def try_once() -> T:
+            with self._one_at_a_time:  # nobody moves the snapshot between a look and its commit
+                try:
+                    return attempt()
+                except TROUBLES:
+                    self._delta = None  # opened again, with the credentials of then
+                    raise
+
+        return self._patience.outlast(self._lake, f"commit to {self._table.name}", try_once)
+
+    def _past_conflicts(self, attempt: Callable[[], T]) -> T:
         # Jitter: two writers that met once would meet again.
-        delay = min(_FIRST_DELAY * 2**attempt, _LONGEST_DELAY)
-        self._sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        for delay in islice(waits(_FIRST_DELAY, _LONGEST_DELAY), ATTEMPTS - 1):
+            try:
+                return attempt()
+            except CommitFailedError:
+                self._patience.sleep(delay)
+        return attempt()
 
 
 def _add(file: DataFile) -> AddAction:

@@ -17,6 +17,7 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow
 
+from eddyline.io.lake.patience import PATIENCE, Patience
 from eddyline.io.lake.tables import Target, conform
 from eddyline.schemas.ipc import decode_batch
 
@@ -34,6 +35,7 @@ class Gather(beam.DoFn):
         targets: By name.
         flush_seconds: The longest a row waits.
         flush_bytes: Bytes of Arrow data that are enough for a file.
+        patience: Seconds for which a file outlasts a lake that refuses it.
         clock: Seconds since the epoch, for the timer and the files' modification time.
     """
 
@@ -50,12 +52,14 @@ class Gather(beam.DoFn):
         targets: Mapping[str, Target],
         flush_seconds: float,
         flush_bytes: int,
+        patience: float = PATIENCE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lake = lake
         self._targets = dict(targets)
         self._flush_seconds = flush_seconds
         self._flush_bytes = flush_bytes
+        self._patience = patience
         self._clock = clock
         self._files = Metrics.counter("lake", "files_written")
 
@@ -106,7 +110,7 @@ class Gather(beam.DoFn):
         name = key.rpartition("/")[0]
         target = self._targets[name]
         rows = conform(_together(gathered), target.schema, name)
-        for file in target.write(self._lake, rows, self._clock()):
+        for file in target.write(self._lake, rows, self._clock(), Patience(self._patience)):
             self._files.inc()
             yield name, file.encode()
         batches.clear()

@@ -10,6 +10,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from eddyline.io.lake.data_file import DataFile
+from eddyline.io.lake.patience import PATIENCE, Patience
 from eddyline.io.lake.tables import Target, conform
 
 
@@ -24,6 +25,7 @@ class GatherBundle(beam.DoFn):
         lake: Where.
         target: The table or raw zone.
         flush_bytes: Bytes of Arrow data that are enough for a file.
+        patience: Seconds for which a file outlasts a lake that refuses it.
         clock: Seconds since the epoch, for the files' modification time.
     """
 
@@ -32,11 +34,13 @@ class GatherBundle(beam.DoFn):
         lake: str,
         target: Target,
         flush_bytes: int,
+        patience: float = PATIENCE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lake = lake
         self._target = target
         self._flush_bytes = flush_bytes
+        self._patience = patience
         self._clock = clock
         self._written = Metrics.counter("lake", "files_written")
 
@@ -63,7 +67,7 @@ class GatherBundle(beam.DoFn):
         files: list[DataFile] = []
         if self._batches:
             rows = pa.concat_tables(self._batches)
-            files = self._target.write(self._lake, rows, self._clock())
+            files = self._target.write(self._lake, rows, self._clock(), Patience(self._patience))
         self.start_bundle()
         for file in files:
             self._written.inc()

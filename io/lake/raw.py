@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 import fastavro
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from eddyline.io.lake.data_file import DataFile
 from eddyline.io.lake.kernels import kernels
+from eddyline.io.lake.patience import Patience
 from eddyline.io.lake.storage import Location, locate
 from eddyline.io.lake.tables import Table
 from eddyline.schemas.message import MESSAGE_SCHEMA
@@ -67,33 +69,41 @@ class RawZone:
         """The table that names the committed files."""
         return RAW_FILES
 
-    def write(self, lake: str, rows: pa.Table, now: float) -> list[DataFile]:
+    def write(
+        self, lake: str, rows: pa.Table, now: float, patience: Patience | None = None
+    ) -> list[DataFile]:
         """Write one Avro file for each arrival hour, and the index file that will name them.
 
-        The data files returned are those of the index; their `rows` count messages.
+        The data files returned are those of the index; their `rows` count messages. The patience is
+        as that of a table's write.
         """
         place = locate(lake)
-        written: list[dict[str, Any]] = []
-        for hour, part in by_hour(rows):
-            path = hour_path(hour)
-            arrival = kernels.min_max(part.column("arrival_time"))
-            written.append(
-                {
-                    "path": path,
-                    "rows": part.num_rows,
-                    "bytes": write_avro(place, path, part, self.record),
-                    "first_arrival": arrival["min"].as_py(),
-                    "last_arrival": arrival["max"].as_py(),
-                }
+        patience = patience or Patience(0)
+        written = [
+            patience.outlast(
+                lake, f"write {self.name}", partial(self._write_one, place, hour, part)
             )
+            for hour, part in by_hour(rows)
+        ]
         index = pa.Table.from_pylist(written, schema=RAW_FILES.schema)
         messages: Counter[str] = Counter()
         for row in written:
             messages[row["first_arrival"].date().isoformat()] += row["rows"]
         return [
             file._replace(rows=messages[str(file.date)])
-            for file in RAW_FILES.write(lake, index, now)
+            for file in RAW_FILES.write(lake, index, now, patience)
         ]
+
+    def _write_one(self, place: Location, hour: datetime, part: pa.Table) -> dict[str, Any]:
+        path = hour_path(hour)
+        arrival = kernels.min_max(part.column("arrival_time"))
+        return {
+            "path": path,
+            "rows": part.num_rows,
+            "bytes": write_avro(place, path, part, self.record),
+            "first_arrival": arrival["min"].as_py(),
+            "last_arrival": arrival["max"].as_py(),
+        }
 
 
 def hour_path(hour: datetime) -> str:

@@ -6,6 +6,8 @@ a setting of the lake. `AWS_ENDPOINT_URL` names another S3 (MinIO, moto); both c
 
 import os
 import posixpath
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -32,11 +34,25 @@ class Location(NamedTuple):
         """
         return posixpath.join(self.root, *parts)
 
-    def open_new(self, path: str) -> pa.NativeFile:
-        """Open a path for writing; an object store needs no directory, a disk does."""
-        if isinstance(self.filesystem, fs.LocalFileSystem):
+    @contextmanager
+    def open_new(self, path: str) -> Generator[pa.NativeFile]:
+        """Open a path for writing; an object store needs no directory, a disk does.
+
+        A disk keeps what was written until it failed, which on a full one is the room that the next
+        attempt needs: the half of a file is deleted. An object store shows no half of an object.
+        """
+        on_disk = isinstance(self.filesystem, fs.LocalFileSystem)
+        if on_disk:
             self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
-        return self.filesystem.open_output_stream(path)
+        sink = self.filesystem.open_output_stream(path)
+        try:
+            with sink:
+                yield sink
+        except BaseException:
+            if on_disk:
+                with suppress(OSError):  # then it is left to vacuum
+                    self.filesystem.delete_file(path)
+            raise
 
 
 def locate(lake: str) -> Location:
@@ -71,16 +87,25 @@ def table_uri(lake: str, name: str) -> str:
     return f"{lake.rstrip('/')}/{name}"
 
 
-def delta_options(lake: str) -> dict[str, str]:
+# Delta's own are 10 in 180 s, and silent: an outage is waited for, and told, by `Patience`.
+_QUICK = {"max_retries": "3", "retry_timeout": "10s"}
+
+
+def delta_options(lake: str, *, patient: bool = True) -> dict[str, str]:
     """Give Delta's storage options beyond what it reads from the environment itself.
 
     On S3 a commit is a conditional put (`If-None-Match: *`), deltalake's default since 0.23, so no
     lock table is needed; `AWS_S3_LOCKING_PROVIDER=dynamodb` in the environment still turns one on
     for a lake that Spark's DynamoDB log store writes too.
+
+    Args:
+        lake: Where.
+        patient: Whether a request that fails is repeated for minutes, without a word.
     """
+    options = {} if patient or urlsplit(lake).scheme in ("", "file") else dict(_QUICK)
     if urlsplit(lake).scheme in S3_SCHEMES and _endpoint().startswith("http://"):
-        return {"AWS_ENDPOINT_URL": _endpoint(), "AWS_ALLOW_HTTP": "true"}
-    return {}
+        options |= {"AWS_ENDPOINT_URL": _endpoint(), "AWS_ALLOW_HTTP": "true"}
+    return options
 
 
 def _endpoint() -> str:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -12,7 +13,8 @@ from deltalake import Schema
 from eddyline.io.lake.data_file import DataFile
 from eddyline.io.lake.file_statistics import statistics
 from eddyline.io.lake.kernels import kernels
-from eddyline.io.lake.storage import locate
+from eddyline.io.lake.patience import Patience
+from eddyline.io.lake.storage import Location, locate
 
 EVENT_DATE = "event_date"
 _NO_DATE = "__HIVE_DEFAULT_PARTITION__"
@@ -36,7 +38,9 @@ class Target(Protocol):
         """The Delta table whose commits make its files visible."""
         ...
 
-    def write(self, lake: str, rows: pa.Table, now: float) -> list[DataFile]:
+    def write(
+        self, lake: str, rows: pa.Table, now: float, patience: Patience | None = None
+    ) -> list[DataFile]:
         """Write rows into new files that no reader sees before a commit."""
         ...
 
@@ -87,28 +91,38 @@ class Table:
         """The Delta table whose commits make the files visible: this one."""
         return self
 
-    def write(self, lake: str, rows: pa.Table, now: float) -> list[DataFile]:
+    def write(
+        self, lake: str, rows: pa.Table, now: float, patience: Patience | None = None
+    ) -> list[DataFile]:
         """Write one Parquet file for each date in the rows, under names never used before.
 
         A call that is repeated writes other files: what an abandoned attempt left behind is never
-        overwritten, and never committed.
+        overwritten, and never committed. So is what is left of an attempt that the lake refused.
 
         Args:
             lake: Where.
             rows: In this table's schema; the order is kept.
             now: Seconds since the epoch, for the files' modification time.
+            patience: How long a file outlasts a lake that refuses it; by default not at all.
+
+        Raises:
+            LakeUnavailable: The lake refused a file for longer than the patience.
         """
         place = locate(lake)
-        files: list[DataFile] = []
-        for day, part in by_date(rows, self.time_column):
-            path = f"{EVENT_DATE}={day or _NO_DATE}/part-{uuid.uuid4().hex}.parquet"
-            with place.open_new(place.join(self.name, path)) as sink:
-                pq.write_table(part, sink, compression="zstd")
-                size = sink.tell()
-            files.append(
-                DataFile(path, size, part.num_rows, day, statistics(part), int(now * 1000))
+        patience = patience or Patience(0)
+        return [
+            patience.outlast(
+                lake, f"write {self.name}", partial(self._write_one, place, part, day, now)
             )
-        return files
+            for day, part in by_date(rows, self.time_column)
+        ]
+
+    def _write_one(self, place: Location, part: pa.Table, day: str | None, now: float) -> DataFile:
+        path = f"{EVENT_DATE}={day or _NO_DATE}/part-{uuid.uuid4().hex}.parquet"
+        with place.open_new(place.join(self.name, path)) as sink:
+            pq.write_table(part, sink, compression="zstd")
+            size = sink.tell()
+        return DataFile(path, size, part.num_rows, day, statistics(part), int(now * 1000))
 
 
 def conform(rows: pa.Table, schema: pa.Schema, name: str) -> pa.Table:

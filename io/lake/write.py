@@ -3,17 +3,17 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.decorators import IOTypeHints
 
-from eddyline.io.lake.commit import Commit, CommitOnCheckpoint, CommittedFile, Durability
+from eddyline.io.lake.commit import CommittedFile, Durability, commit_files
 from eddyline.io.lake.delta_log import DeltaLog
 from eddyline.io.lake.gather import Gather
 from eddyline.io.lake.gather_bundle import GatherBundle
+from eddyline.io.lake.patience import PATIENCE, Patience
 from eddyline.io.lake.tables import Target, conform
 from eddyline.schemas.ipc import encode_batch
 
@@ -39,6 +39,8 @@ class WriteLake(beam.PTransform):
         shards: Writers a table, when streaming; fixed for a running job's state.
         flush_seconds: The longest a row waits for its file (streaming).
         flush_bytes: Arrow bytes a writer gathers for one file; also what it holds in memory.
+        patience: Seconds for which a write outlasts a lake that refuses it (full, denied, away)
+            until its bundle fails.
 
     Raises:
         ValueError: A setting out of range, two targets of one name, or batches for an unknown one.
@@ -51,6 +53,7 @@ class WriteLake(beam.PTransform):
     shards: int = 4
     flush_seconds: float = 4.0
     flush_bytes: int = 16 * MEBIBYTE
+    patience: float = PATIENCE
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -60,6 +63,8 @@ class WriteLake(beam.PTransform):
             raise ValueError(f"flush_seconds: {self.flush_seconds} is not above 0")
         if self.flush_bytes < 1:
             raise ValueError(f"flush_bytes: {self.flush_bytes} is less than 1")
+        if self.patience < 0:
+            raise ValueError(f"patience: {self.patience} is less than 0")
         if self.durability not in ("bundle", "checkpoint"):
             raise ValueError(f"durability: {self.durability!r} is neither bundle nor checkpoint")
         names = [target.name for target in self.targets]
@@ -78,14 +83,15 @@ class WriteLake(beam.PTransform):
         unknown = sorted(set(batches) - set(targets))
         if unknown:
             raise ValueError(f"batches for {unknown}, and targets only for {sorted(targets)}")
-        # A bounded job on Flink takes no checkpoints and refuses a step that asks for them.
-        checkpoints = self.streaming and self.durability == "checkpoint"
-        commit = CommitOnCheckpoint if checkpoints else Commit
         gathered = self._gather_in_state if self.streaming else self._gather_in_bundle
-        committed: Any = gathered(batches, targets) | "Commit" >> beam.ParDo(
-            commit(self.lake, targets, self.streaming)
-        ).with_output_types(CommittedFile)
-        return committed
+        return commit_files(
+            gathered(batches, targets),
+            self.lake,
+            targets,
+            streaming=self.streaming,
+            durability=self.durability,
+            patience=self.patience,
+        )
 
     def _gather_in_state(
         self,
@@ -105,7 +111,7 @@ class WriteLake(beam.PTransform):
             | "Flatten" >> beam.Flatten()
             | "Gather"
             >> beam.ParDo(
-                Gather(self.lake, targets, self.flush_seconds, self.flush_bytes)
+                Gather(self.lake, targets, self.flush_seconds, self.flush_bytes, self.patience)
             ).with_output_types(tuple[str, bytes])
         )
 
@@ -120,7 +126,7 @@ class WriteLake(beam.PTransform):
             | f"Global {name}" >> beam.WindowInto(GlobalWindows())
             | f"Gather {name}"
             >> beam.ParDo(
-                GatherBundle(self.lake, targets[name], self.flush_bytes)
+                GatherBundle(self.lake, targets[name], self.flush_bytes, self.patience)
             ).with_output_types(tuple[str, bytes])
             for name, collection in batches.items()
         ]
@@ -151,7 +157,8 @@ class Shard(beam.DoFn):
 def create_tables(lake: str, targets: Sequence[Target]) -> None:
     """Create the tables that are not there, so that readers find them empty before the first row.
 
-    Safe to call at every start and from several processes at once.
+    Safe to call at every start and from several processes at once. A lake that refuses is not
+    waited for: at a start it is more often a wrong name than an outage.
     """
     for target in targets:
-        DeltaLog(lake, target.log).create()
+        DeltaLog(lake, target.log, Patience(0)).create()

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from eddyline.io.outages import OUTAGES
 from eddyline.io.results.destination import Destination
 from eddyline.io.results.encode import Encoder, Encoding, Result
 from eddyline.io.rows.fitting import fitting
@@ -51,7 +52,8 @@ class ResultWriter:
             fit = fitting(table, batch)
             refused += fit.refused
             results += encoder.results(fit.rows)
-        outcome = resend(self._publisher.attempt, results, self._patience)
+        with OUTAGES.waiting_for(f"the results of {table.name}") as refusing:
+            outcome = resend(self._publisher.attempt, results, self._patience, refusing=refusing)
         for problem in (*outcome.refused, *outcome.again):
             row = problem.item
             refused.append(

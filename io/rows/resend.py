@@ -1,14 +1,15 @@
 """Resend: what a service did not take for the moment, until it does or patience ends."""
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from eddyline.io.backoff import waits
+
 T = TypeVar("T")
 
-FIRST_WAIT, LONGEST_WAIT = 0.2, 15.0
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 
 
 class Problem(NamedTuple, Generic[T]):
@@ -38,11 +39,12 @@ def resend(
     patience: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    refusing: Callable[[str], None] = lambda _: None,
 ) -> Outcome[T]:
     """Attempt until every item is taken or refused, or patience ends.
 
     Guarantee: the order of the items is kept from attempt to attempt. Waits double from 0.2 s to
-    15 s, each drawn at random from its upper half so that workers do not come back all at once; the
+    5 s, each drawn at random from its upper half so that workers do not come back all at once; the
     last attempt is made at the end of the patience and not before.
 
     Args:
@@ -51,6 +53,7 @@ def resend(
         patience: Seconds without a single item taken until it gives up.
         clock: Seconds that only grow.
         sleep: Waits some seconds.
+        refusing: Told the service's words before each wait.
 
     Returns:
         What was refused, and in `again` what was left when patience ended.
@@ -61,7 +64,7 @@ def resend(
         []
     """
     refused: list[Problem[T]] = []
-    wait, failing_since = FIRST_WAIT, None
+    backoff, failing_since = waits(FIRST_WAIT, LONGEST_WAIT), None
     while True:
         outcome = attempt(items)
         refused += outcome.refused
@@ -72,10 +75,9 @@ def resend(
             continue  # the rest was held up by them
         now = clock()
         if failing_since is None or len(items) < before:
-            wait, failing_since = FIRST_WAIT, now
+            backoff, failing_since = waits(FIRST_WAIT, LONGEST_WAIT), now
         left = failing_since + patience - now
         if left <= 0:
             return Outcome(refused, outcome.again)
-        drawn = wait * (0.5 + random.random() / 2)  # noqa: S311 no secret, only spread
-        sleep(min(drawn, left))
-        wait = min(2 * wait, LONGEST_WAIT)
+        refusing(outcome.again[0].error)
+        sleep(min(next(backoff), left))

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from apache_beam.metrics import Metrics
 
+from eddyline.io.outages import OUTAGES
 from eddyline.io.rows.google_errors import ANSWERS, is_rows_fault, is_too_large, may_pass
 from eddyline.io.rows.resend import Outcome, Problem, resend
 from eddyline.io.warehouse.trouble import WarehouseUnavailable, explain
@@ -55,9 +56,11 @@ def deliver(
         first, second = attempt(left[:middle]), attempt(left[middle:])
         return Outcome(first.refused + second.refused, first.again + second.again)
 
-    outcome = resend(attempt, rows, patience)
-    if outcome.again:
-        raise WarehouseUnavailable(
-            f"BigQuery took no row of {table} for {patience:g} s: {outcome.again[0].error}"
-        )
+    dataset = table.rpartition(".")[0]
+    with OUTAGES.waiting_for(f"BigQuery {dataset}") as refusing:
+        outcome = resend(attempt, rows, patience, refusing=refusing)
+        if outcome.again:
+            raise WarehouseUnavailable(
+                f"BigQuery took no row of {table} for {patience:g} s: {outcome.again[0].error}"
+            )
     return outcome.refused

@@ -1,10 +1,12 @@
 """A small engine in processes that kill themselves: runs Gather and Commit as Beam would.
 
 It holds each step's state by key, as bytes, and makes it durable in one atomic rename: after every
-bundle ("bundle"), or only at checkpoints, after which it calls the finalizers ("checkpoint", as
-Flink does). Each attempt is a process of its own (forked, so that the imports are paid once): it
-goes on from what is durable and cuts the source into other batches than the one before. Between two
-attempts the table is compacted, so that a file added twice would show.
+bundle ("bundle"), or only at checkpoints ("checkpoint"). It tells that a checkpoint is complete
+some bundles later, by calling the callbacks of all bundles that have ended by then, as Flink does.
+
+Each attempt is a process of its own (forked, so that the imports are paid once): it goes on from
+what is durable and cuts the source into other batches than the one before. Between two attempts
+the table is compacted, so that a file added twice would show.
 """
 
 import json
@@ -17,11 +19,13 @@ import traceback
 from pathlib import Path
 
 import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
 from deltalake import DeltaTable
 
 from eddyline.io.lake.commit import Commit, CommitOnCheckpoint
 from eddyline.io.lake.delta_log import DeltaLog
 from eddyline.io.lake.gather import Gather
+from eddyline.io.lake.pending import Pending
 from eddyline.io.lake.read import open_table
 from eddyline.io.lake.tables import Table
 from eddyline.schemas.ipc import encode_batch
@@ -57,14 +61,6 @@ class Timer:
         pass
 
 
-class Finalizer:
-    def __init__(self):
-        self.callbacks = []
-
-    def register(self, callback):
-        self.callbacks.append(callback)
-
-
 class Engine:
     def __init__(self, lake, durability, rows, seed, point, count):
         self.rows, self.durability, self.cuts = rows, durability, random.Random(seed)
@@ -72,13 +68,12 @@ class Engine:
         self.durable = Path(lake) / "durable.pickle"
         kept = pickle.loads(self.durable.read_bytes()) if self.durable.exists() else (0, {})
         self.offset, self.cells = kept
-        self.finalizer = Finalizer()
+        self.asked, self.callbacks, self.untold = [], [], False
         targets = {"readings": TABLE}
         self.gather = Gather(lake, targets, flush_seconds=4, flush_bytes=5_000)
         on_checkpoint = durability == "checkpoint"
         self.commit = (CommitOnCheckpoint if on_checkpoint else Commit)(lake, targets, True)
         self.commit.setup()
-        self.more = {"finalizer": self.finalizer} if on_checkpoint else {}
 
     def passing(self, name):
         self.left -= name == self.point
@@ -91,21 +86,36 @@ class Engine:
         fresh.write_bytes(pickle.dumps((self.offset, self.cells)))
         fresh.rename(self.durable)
         self.passing("after checkpoint")
-        callbacks, self.finalizer.callbacks = self.finalizer.callbacks, []
+        self.untold = True
+
+    def tell(self):
+        callbacks, self.callbacks, self.untold = self.callbacks, [], False
         for callback in callbacks:
             callback()
+        self.passing("told")
 
     def bundle(self, work, *arguments):
         self.commit.start_bundle()
         work(*arguments)
-        if self.durability == "bundle" or self.cuts.random() < 0.2:
+        self.callbacks += self.asked
+        self.asked = []
+        if self.durability == "bundle":
             self.keep()
+        elif self.untold:
+            # One checkpoint at a time, and a pause between two.
+            if self.cuts.random() < 0.4:
+                self.tell()
+        elif self.cuts.random() < 0.3:
+            self.keep()
+
+    def took(self, outputs):
+        self.asked += [one.value for one in outputs if isinstance(one, TaggedOutput)]
 
     def number(self, files):
         for element in files:
             self.passing("file written")
             pending = Cell(self.cells, "pending")
-            self.commit.process(element, pending, Timer(), Timer(), **self.more)
+            self.took(self.commit.process(element, pending, Timer(), Timer()))
             self.passing("numbered")
 
     def take(self):
@@ -120,8 +130,8 @@ class Engine:
     def flush(self, fire):
         self.number(fire("readings/0", Bag(self.cells, "bag"), Cell(self.cells, "size")))
 
-    def settle(self, fire):
-        list(fire("readings", Cell(self.cells, "pending"), Timer()))
+    def settle(self, fire, *more):
+        self.took(fire("readings", Cell(self.cells, "pending"), Timer(), *more))
 
     def take_and_settle(self):
         # Dataflow hands elements and timers of a key to one bundle.
@@ -136,9 +146,9 @@ class Engine:
             if self.cuts.random() < 0.5:
                 self.bundle(self.settle, self.commit.on_soon)
         self.bundle(self.flush, self.gather.on_end)
-        self.keep()
-        self.bundle(self.settle, self.commit.on_end)
-        self.keep()
+        self.bundle(self.settle, self.commit.on_end, Timer())
+        while Pending.decode(self.cells["pending"]).files:
+            self.bundle(self.settle, self.commit.on_soon)
 
 
 def attempt(lake, durability, rows, seed, point, count):

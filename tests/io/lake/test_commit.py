@@ -1,9 +1,13 @@
 """When a number counts as durable, step by step."""
 
+import weakref
+
 import pytest
 from apache_beam.coders import RowCoder, registry
+from apache_beam.transforms.window import GlobalWindow
 
 from eddyline.io.lake.commit import Commit, CommitOnCheckpoint, CommittedFile
+from eddyline.io.lake.confirmation import Confirmation
 from eddyline.io.lake.pending import Pending
 from eddyline.io.lake.read import open_table
 
@@ -26,8 +30,28 @@ class Timer:
         self.times.append(when)
 
 
-class Finalizer(list):
-    register = list.append
+class Runner:
+    """What Flink does with confirmations: it holds them until a checkpoint completes."""
+
+    def __init__(self):
+        self.asked = []
+
+    def bundle(self, outputs):
+        """A bundle ends; gives the numbers of the files that it committed."""
+        outputs = list(outputs)
+        self.asked += [one.value for one in outputs if hasattr(one, "tag")]
+        return [one.number for one in outputs if not hasattr(one, "tag")]
+
+    def complete(self):
+        """A checkpoint is complete: all bundles that have ended by now are called."""
+        asked, self.asked = self.asked, []
+        for one in asked:
+            one()
+
+
+@pytest.fixture
+def flink():
+    return Runner()
 
 
 @pytest.fixture
@@ -52,10 +76,10 @@ def numbers(committed):
 
 def test_a_bundle_never_commits_what_it_numbered(step, file):
     commit, state, soon = step(), Cell(), Timer()
-    commit.process(file(1), state, soon, Timer())
+    list(commit.process(file(1), state, soon, Timer()))
     assert numbers(commit.on_soon("readings", state, soon)) == []
     commit.start_bundle()
-    commit.process(file(2), state, soon, Timer())
+    list(commit.process(file(2), state, soon, Timer()))
     assert numbers(commit.on_soon("readings", state, soon)) == [1]
     assert soon.times == [101.0] * 3, "the timer comes again while a file waits"
     commit.start_bundle()
@@ -66,36 +90,91 @@ def test_a_bundle_never_commits_what_it_numbered(step, file):
 def test_a_steady_stream_does_not_push_its_commit_on(step, file):
     commit, state, soon = step(), Cell(), Timer()
     for n in range(5):
-        commit.process(file(n), state, soon, Timer())
+        list(commit.process(file(n), state, soon, Timer()))
     assert len(soon.times) == 1
 
 
 def test_the_end_of_a_stream_commits_what_is_durable_and_comes_again(step, file, tmp_path, ids):
     commit, state, end = step(), Cell(), Timer()
-    commit.process(file(1), state, Timer(), end)
-    assert numbers(commit.on_end("readings", state, end)) == []
+    list(commit.process(file(1), state, Timer(), end))
+    assert numbers(commit.on_end("readings", state, Timer(), end)) == []
     assert len(end.times) == 2
     commit.start_bundle()
-    assert numbers(commit.on_end("readings", state, end)) == [1]
+    assert numbers(commit.on_end("readings", state, Timer(), end)) == [1]
     assert ids(open_table(str(tmp_path), "readings")) == [1]
 
 
 def test_the_end_of_a_bounded_run_commits_all_and_no_timer_of_the_clock_is_set(step, file):
     commit, state, soon = step(streaming=False), Cell(), Timer()
-    commit.process(file(1), state, soon, Timer())
-    assert numbers(commit.on_end("readings", state, Timer())) == [1]
+    list(commit.process(file(1), state, soon, Timer()))
+    assert numbers(commit.on_end("readings", state, Timer(), Timer())) == [1]
     assert soon.times == []
 
 
-def test_on_flink_a_number_waits_for_the_checkpoint_that_holds_it(step, file):
-    commit, state, done = step(CommitOnCheckpoint), Cell(), Finalizer()
-    commit.process(file(1), state, Timer(), Timer(), done)
-    commit.start_bundle()
-    assert numbers(commit.on_soon("readings", state, Timer())) == []
-    done[0]()
-    commit.process(file(2), state, Timer(), Timer(), done)
-    other = step(CommitOnCheckpoint)  # the process knows, whichever instance it was
-    assert numbers(other.on_soon("readings", state, Timer())) == [1]
+def test_on_flink_a_number_waits_for_the_checkpoint_that_holds_it(step, file, flink):
+    commit, state = step(CommitOnCheckpoint), Cell()
+
+    def soon():
+        return flink.bundle(step(CommitOnCheckpoint).on_soon("readings", state, Timer()))
+
+    flink.bundle(commit.process(file(1), state, Timer(), Timer()))
+    assert soon() == []
+    flink.complete()
+    # The bundle may have ended after the snapshot of the checkpoint that is complete now.
+    assert soon() == []
+    flink.bundle(commit.process(file(2), state, Timer(), Timer()))
+    flink.complete()
+    # The process knows, whichever instance it was.
+    assert soon() == [1]
+    flink.complete()
+    assert soon() == [2]
+    flink.complete()
+    assert soon() == []
+
+
+def test_on_flink_the_end_of_input_waits_for_its_checkpoint_like_all_else(step, file, flink):
+    commit, state, soon, end = step(CommitOnCheckpoint), Cell(), Timer(), Timer()
+    flink.bundle(commit.process(file(1), state, soon, end))
+    flink.bundle(commit.process(file(2), state, soon, end))
+    assert end.times[0] < GlobalWindow().max_timestamp(), "Flink clears state at that time"
+    assert flink.bundle(commit.on_end("readings", state, soon, end)) == []
+    assert len(end.times) == 1, "else it fires again and again until the checkpoint"
+    assert len(soon.times) == 2, "set anew, it holds the watermark at the time of this callback"
+    flink.bundle(commit.on_soon("readings", state, soon))
+    flink.complete()
+    flink.bundle(commit.on_soon("readings", state, soon))
+    flink.complete()
+    assert flink.bundle(commit.on_soon("readings", state, soon)) == [1, 2]
+
+
+def test_on_flink_a_checkpoint_that_fails_confirms_nothing(step, file, flink):
+    commit, state = step(CommitOnCheckpoint), Cell()
+    flink.bundle(commit.process(file(1), state, Timer(), Timer()))
+    for _ in range(20):
+        assert flink.bundle(commit.on_soon("readings", state, Timer())) == []
+
+
+def test_on_flink_a_number_that_a_restore_takes_back_is_not_known_of_the_file_before(
+    step, file, flink
+):
+    """The job fails and goes on from its last checkpoint, in the same process."""
+    commit, state = step(CommitOnCheckpoint), Cell()
+    flink.bundle(commit.process(file(1), state, Timer(), Timer()))
+    flink.complete()
+    flink.bundle(commit.on_soon("readings", state, Timer()))
+    flink.complete()
+    assert flink.bundle(commit.on_soon("readings", state, Timer())) == [1]
+    held = state.value
+    flink.bundle(commit.process(file(2), state, Timer(), Timer()))
+    flink.complete()  # of a checkpoint that does not hold it
+    state.write(held)
+    flink.asked.clear()
+    flink.bundle(commit.process(file(3), state, Timer(), Timer()))
+    assert flink.bundle(commit.on_soon("readings", state, Timer())) == []
+    flink.complete()
+    assert flink.bundle(commit.on_soon("readings", state, Timer())) == []
+    flink.complete()
+    assert flink.bundle(commit.on_soon("readings", state, Timer())) == [2]
 
 
 def test_on_flink_what_another_process_numbered_came_from_a_checkpoint(step, file):
@@ -107,7 +186,7 @@ def test_on_flink_what_another_process_numbered_came_from_a_checkpoint(step, fil
 
 def test_what_was_committed_before_a_kill_is_told_and_not_added_again(step, file, tmp_path, ids):
     commit, state = step(), Cell()
-    commit.process(file(1), state, Timer(), Timer())
+    list(commit.process(file(1), state, Timer(), Timer()))
     commit.start_bundle()
     before = state.value
     list(commit.on_soon("readings", state, Timer()))
@@ -116,8 +195,25 @@ def test_what_was_committed_before_a_kill_is_told_and_not_added_again(step, file
     assert ids(open_table(str(tmp_path), "readings")) == [1]
 
 
+def test_all_instances_of_a_process_share_a_log_that_closes_with_the_last(step, file):
+    first, second, state = step(), step(), Cell()
+    for one in (first, second):
+        list(one.process(file(1), state, Timer(), Timer()))
+        one.start_bundle()
+        list(one.on_soon("readings", state, Timer()))
+    held = first._logs["readings"]
+    assert second._logs["readings"] is held
+    known = weakref.ref(held)
+    del held
+    first.teardown()
+    assert known() is not None
+    second.teardown()
+    assert known() is None
+
+
 def test_what_leaves_the_lake_has_a_coder_of_its_schema():
     coder = registry.get_coder(CommittedFile)
     assert isinstance(coder, RowCoder)
     file = CommittedFile("readings", 1, "a.parquet", 10, 1000)
     assert coder.decode(coder.encode(file)) == file
+    assert isinstance(registry.get_coder(Confirmation), RowCoder)

@@ -22,7 +22,10 @@ def _quick(monkeypatch):
 
 
 @pytest.mark.job
-def test_a_job_writes_its_tables_and_gives_back_what_was_refused(bigquery, table, minutes, letters):
+@pytest.mark.parametrize("shards", [0, 2])
+def test_a_job_writes_its_tables_and_gives_back_what_was_refused(
+    bigquery, table, minutes, letters, shards
+):
     column = next(c for c in bigquery.tables["t.minutes"] if c["name"] == "readings")
     column["type"] = "BOOLEAN"
     bigquery.answers = [(503, "backendError")] * 2
@@ -34,7 +37,7 @@ def test_a_job_writes_its_tables_and_gives_back_what_was_refused(bigquery, table
             | beam.WindowInto(FixedWindows(60)),
             "dead_letters": job | "Letters" >> beam.Create([letters([b"{"])], reshuffle=False),
         }
-        refused = batches | "Warehouse" >> WriteWarehouse("p.t", tables)
+        refused = batches | "Warehouse" >> WriteWarehouse("p.t", tables, shards=shards)
         told = refused | beam.FlatMap(
             lambda batch: [(r["stage"], r["source"], r["reason"]) for r in batch.to_pylist()]
         )
