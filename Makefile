@@ -53,8 +53,10 @@ prism: install ## the Prism engine, which `eddyline live` and the streaming test
 live: prism ## a simulated fleet through emulated Kinesis and the job on Prism, until Ctrl-C
 	@$(BIN)/eddyline live
 
-test-live: install ## the sources on their servers, minutes (Kafka: EDDYLINE_KAFKA=folder of its jars)
-	@$(BIN)/pytest -m "live or job" tests/io/sources tests/io/kafka tests/pipeline/live/test_live.py
+test-live: install ## sources, Kafka, `live`, chaos and a soak on real servers and Prism: most of an hour
+	-@$(BIN)/python -m eddyline.pipeline.prism
+	@$(BIN)/python -m deploy.servers $(BIN)/pytest -v --durations=15 -m "live or job" \
+	  tests/io/sources tests/io/kafka tests/pipeline/live tests/chaos tests/soak
 
 flink-up: install ## a Flink cluster on this machine (fetches 400 MB once)
 	@$(BIN)/python -m deploy.flink up
@@ -68,10 +70,13 @@ flink-down: ## stop the cluster; checkpoints stay
 test-flink: install ## the job on Flink under kills and outages, minutes
 	@$(BIN)/pytest -m flink tests/flink
 
-bench: install ## readings a second of the full job, detectors beside River, alert latency (with Prism)
+bench: install ## readings a second on each engine, latency, detectors beside River, bytes of state
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.detectors
+	@$(BIN)/python -m benchmarks.state_bytes
 	@$(BIN)/python -m benchmarks.live_latency
+	@$(BIN)/python -m benchmarks.engines
+	@$(BIN)/python -m benchmarks.sweep
 
 quality: install ## detection quality on every labelled set, compared with the last time
 	@$(BIN)/python -m benchmarks.quality

@@ -24,8 +24,10 @@ import numpy as np
 import yaml
 
 from eddyline.io.lake.read import open_table
-from eddyline.pipeline.live.live import Lived, Plan, live
+from eddyline.pipeline.live.lived import Lived
+from eddyline.pipeline.live.plan import Plan
 from eddyline.pipeline.live.publisher import Publishing
+from eddyline.pipeline.live.session import live
 from eddyline.pipeline.live.view import Now, as_lines
 from eddyline.pipeline.prism import get_prism
 

@@ -210,7 +210,9 @@ class KinesisReader:
             # A page that is full may have been cut, whatever the service says about the end.
             at_end = not answer.MillisBehindLatest and len(answer.Records) < self.reading.page
             self._ready[shard] = now + (self.reading.pause if at_end else READS_APART)
-            if at_end and got.now is not None:
+            # A closed shard's last records come with an iterator too: the look after them tells
+            # whether it is closed, and if so its heirs hold what arrived since.
+            if at_end and not answer.Records and got.now is not None:
                 partition = replace(partition, seen=max(partition.seen, got.now - MARGIN))
         round_.read[shard] = partition
         round_.behind.append(answer.MillisBehindLatest)

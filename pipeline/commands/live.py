@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from rich.markup import escape
 from eddyline.pipeline.commands.refusing import refusing
 from eddyline.pipeline.live.child import Lost
 from eddyline.pipeline.live.emulators import SourceKind
-from eddyline.pipeline.live.live import Lived, Plan, live
+from eddyline.pipeline.live.lived import Lived
+from eddyline.pipeline.live.plan import Plan
+from eddyline.pipeline.live.session import live
 from eddyline.pipeline.live.view import Now, as_lines, as_screen
 from eddyline.pipeline.logs import set_up_logs
 from eddyline.pipeline.options import with_settings
@@ -30,7 +33,7 @@ LINE_EVERY = 10.0  # s, where there is no terminal
 out, err = Console(), Console(stderr=True)
 
 
-@with_settings("detector", "detector_options", "shards", "disorder", "policy")
+@with_settings("detector", "detector_options", "shards", "disorder", "allowed_lateness", "policy")
 def live_command(
     given: dict[str, Any],
     devices_count: Annotated[int, typer.Option(help="Devices.")] = 50,
@@ -81,6 +84,9 @@ def draining() -> Generator[Event]:
 
     def interrupt(*_: object) -> None:
         if stop.is_set():
+            # Each thread of Beam cries out when the engine goes, by one way or the other.
+            threading.excepthook = lambda _: None
+            logging.disable()
             raise KeyboardInterrupt
         stop.set()
 

@@ -1,6 +1,14 @@
-"""Children: other programs that a live run needs beside it, and that never outlive it."""
+"""Children: other programs that a live run needs beside it, and that never outlive it.
+
+A parent that is killed cannot end its children. Linux could (`PR_SET_PDEATHSIG`), but only the one
+process, not the Java that a script started; and asking for it between fork and exec is not safe
+with threads. So a child gets a guard: a shell in its process group that waits for the end of a pipe
+of ours, which the system closes however we end, and then kills the group, itself with it. While it
+is there nobody else can have the group's number.
+"""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +18,12 @@ from pathlib import Path
 from typing import IO
 
 GRACE = 8.0  # s from a polite end to a hard one
+# Starts the guard and becomes the program, whose process id is therefore ours to wait for. The
+# guard outlives a polite end, which is for the program alone.
+GUARDED = (
+    "exec 3<&0; (trap '' TERM; read _ <&3; kill -KILL 0) >/dev/null 2>&1 & "
+    'exec 3<&-; exec "$@" </dev/null'
+)
 
 
 class Lost(Exception):
@@ -19,15 +33,16 @@ class Lost(Exception):
 class Child:
     """One program, in a session of its own: Ctrl-C on our terminal does not reach it.
 
-    Guarantee: it is ended by its own process id and no other; what reads its standard input ends
-    by itself as well, should we be killed.
+    Guarantee: it is ended by its own process id and no other; and it does not outlive us, also
+    where we are killed.
 
     Args:
         name: What it is, for words.
         command: The program and its arguments.
         log: Where its words go.
         environment: Variables that it has beside ours.
-        listens: Whether its standard output is for us (`lines`) and not for the log.
+        listens: Whether it is a program of ours that reads its standard input and ends with that.
+            Its standard output is for us (`lines`) then and not for the log.
     """
 
     def __init__(
@@ -40,6 +55,10 @@ class Child:
         listens: bool = False,
     ) -> None:
         self.name, self.log = name, log
+        if not listens:
+            if shutil.which(command[0]) is None:
+                raise Lost(f"{name} does not start: there is no program {command[0]}")
+            command = ["/bin/sh", "-c", GUARDED, name, *command]
         with log.open("ab") as words:
             try:
                 self.process = subprocess.Popen(  # noqa: S603 the commands are ours
@@ -66,13 +85,12 @@ class Child:
         return self.process.poll() is not None
 
     def hush(self) -> None:
-        """Close its standard input: what waits for that ends by itself."""
+        """Close its standard input: what listens ends by itself, anything else is killed."""
         if self.process.stdin is not None and not self.process.stdin.closed:
             self.process.stdin.close()
 
     def end(self, *, hard: bool = False) -> None:
-        """End it with all that it started: politely, then hard."""
-        self.hush()
+        """End it politely, then hard; then what it started, hard."""
         for signal_number in (signal.SIGKILL,) if hard else (signal.SIGTERM, signal.SIGKILL):
             if self.gone:
                 break
@@ -84,6 +102,7 @@ class Child:
                 break
             except subprocess.TimeoutExpired:
                 continue
+        self.hush()
         self.process.wait(GRACE)
         if self.process.stdout is not None:
             self.process.stdout.close()

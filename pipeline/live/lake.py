@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from eddyline.io.lake.read import open_table
@@ -52,26 +52,28 @@ class LakeNow:
 
 @dataclass
 class LakeWatch:
-    """Looks at a lake again and again; reads only the log, and the incidents when there are new.
+    """Looks at a lake on this machine's disk again and again.
+
+    It holds no table open: an open one keeps every commit that it was told of. The names of the
+    log's files say how many there are, and the incidents are read where there are new ones.
 
     Args:
         lake: Where.
     """
 
     lake: str
-    _tables: dict[str, DeltaTable] = field(default_factory=dict[str, DeltaTable], init=False)
     _now: LakeNow = field(default_factory=LakeNow, init=False)
-    _known: int = field(default=-1, init=False)
+    _known: int = field(default=0, init=False)
 
     def look(self) -> LakeNow:
-        """How it is now; as it was, where it cannot be read at the moment."""
-        try:
-            versions = {name: self._version(name) for name in TABLES}
-            if versions["incidents"] != self._known:
+        """How it is now; its incidents as they were, where they cannot be read at the moment."""
+        versions = {name: self._version(name) for name in TABLES}
+        if versions["incidents"] != self._known:
+            try:
                 self._now = self._incidents()
                 self._known = versions["incidents"]
-        except (DeltaError, OSError, duckdb.Error):
-            return self._now
+            except (DeltaError, OSError, duckdb.Error):
+                pass
         return LakeNow(sum(versions.values()), self._now.open, self._now.last)
 
     def rows(self, name: str) -> int:
@@ -79,20 +81,18 @@ class LakeWatch:
         return int(open_table(self.lake, name).to_pyarrow_dataset().count_rows())
 
     def _version(self, name: str) -> int:
-        table = self._tables.get(name)
-        if table is None:
-            table = self._tables[name] = open_table(self.lake, name)
-        else:
-            table.update_incremental()
-        return table.version()
+        commits = Path(self.lake, name, "_delta_log").glob("*.json")
+        return max((int(path.stem) for path in commits if path.stem.isdigit()), default=0)
 
     def _incidents(self) -> LakeNow:
         with duckdb.connect() as connection:
             connection.execute("set timezone = 'UTC'")
-            connection.register("incidents", self._tables["incidents"].to_pyarrow_dataset())
+            connection.register(
+                "incidents", open_table(self.lake, "incidents").to_pyarrow_dataset()
+            )
             rows: list[Any] = connection.execute(_INCIDENTS, [LAST]).fetchall()
         last = tuple(
             Standing(device, opened_at, kind, severity, transition != "resolved", explanation)
             for device, opened_at, kind, severity, transition, explanation, _ in rows
         )
-        return LakeNow(self._now.commits, int(rows[0][-1]) if rows else 0, last)
+        return LakeNow(0, int(rows[0][-1]) if rows else 0, last)

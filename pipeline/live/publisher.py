@@ -24,6 +24,7 @@ from eddyline.pipeline.live.rounds import rounds
 EVERY = 0.2  # s between two lines
 MADE_A_SECOND = 10_000  # messages of a round, on a busy machine
 LATEST = 0.5  # s by which the first message may be late
+LAST = 60.0  # s for what is on its way when it is stopped
 
 
 class Publishing(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ def main() -> None:
     """Publish what the first argument says."""
     task = msgspec.json.decode(sys.argv[1], type=Publishing)
     stop = Event()
-    Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    Thread(target=_await_the_end, args=(stop,), daemon=True).start()
     lead = 3.0 + task.minutes * 60 * task.rate / MADE_A_SECOND
     word = Word()
     while not word.ended:
@@ -155,6 +156,14 @@ def _published(task: Publishing, stop: Event, lead: float) -> Word:
     finally:
         target.close()
     return msgspec.structs.replace(last, ended=True)
+
+
+def _await_the_end(stop: Event) -> None:
+    """Whoever started us closes our standard input, or is gone, and the emulator with it."""
+    sys.stdin.read()
+    stop.set()
+    time.sleep(LAST)
+    os._exit(1)
 
 
 def _say(word: Word) -> None:

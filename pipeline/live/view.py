@@ -96,7 +96,7 @@ def _numbers(now: Now) -> Table:
         f"{now.published:,}",
         f"published, {now.publish_rate:,.0f}/s{late}",
         _lag(now),
-        "lag of the source",
+        "source's lag",
     )
     table.add_row(
         f"{now.count('readings'):,}",
@@ -116,7 +116,7 @@ def _numbers(now: Now) -> Table:
         f"{delivered:,}",
         "alerts sent",
         f"{now.lake.commits:,}",
-        "commits to the lake",
+        "lake commits",
     )
     return table
 

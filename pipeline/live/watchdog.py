@@ -12,12 +12,15 @@ class Look(NamedTuple):
         published: Messages in the stream.
         read: Messages that the job has read.
         commits: Commits of the lake.
+        waiting: Whether the job waits for a service that refuses its writes. It says so itself,
+            and gives up when its own patience is over.
     """
 
     at: float
     published: int
     read: int
     commits: int
+    waiting: bool = False
 
 
 @dataclass
@@ -42,6 +45,9 @@ class Watchdog:
 
     def trouble(self, look: Look) -> str | None:
         """What stands still, in words; None while all is well."""
+        if look.waiting:
+            self._read = self._commits = None
+            return None
         return self._reading(look) or self._committing(look)
 
     def _reading(self, look: Look) -> str | None:

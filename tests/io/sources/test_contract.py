@@ -692,6 +692,9 @@ def test_a_real_resharding_keeps_the_order(service, engine):
     )
     settled()
     service.send(name, numbered(200, 300))
+    # Longer than the watermark's margin: at a closed shard's end it must not jump to now, because
+    # the shards that follow hold what came meanwhile.
+    time.sleep(1.5)
     taken = drain(lane, 300)
     assert sorted(payloads(taken)) == sorted(numbered(0, 300))
     by_key = {}

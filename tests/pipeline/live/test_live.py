@@ -1,8 +1,7 @@
-"""`eddyline live`: the parts by themselves, and a real run on Prism that is drained by a signal."""
+"""The parts of `eddyline live`, each by itself."""
 
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -21,16 +20,15 @@ from eddyline.io.simulate.simulation import Simulation
 from eddyline.pipeline.live.child import Child, Lost, free_port
 from eddyline.pipeline.live.emulators import emulated
 from eddyline.pipeline.live.lake import LakeNow, LakeWatch, Standing
-from eddyline.pipeline.live.live import Lived, Plan, _make_room
+from eddyline.pipeline.live.lived import Lived
+from eddyline.pipeline.live.plan import Plan
 from eddyline.pipeline.live.rounds import rounds
+from eddyline.pipeline.live.session import make_room
 from eddyline.pipeline.live.view import Now, as_lines, as_screen
 from eddyline.pipeline.live.watchdog import Look, Watchdog
 from eddyline.pipeline.prism import NoPrism, find_prism, get_prism
 from eddyline.pipeline.run import Ended
 
-COMMAND = (
-    "import typer; from eddyline.pipeline.commands import live as c; typer.run(c.live_command)"
-)
 COUNTS = {"messages": 3, "readings_decoded": 2, "dead_letters": 1, "dead_letter_malformed": 1}
 
 
@@ -52,6 +50,15 @@ def now_of(**changed) -> Now:
 
 
 # The watchdog
+
+
+def test_a_job_that_waits_for_a_service_is_not_stuck_and_has_its_whole_time_after_it():
+    dog = Watchdog(10.0)
+    assert dog.trouble(Look(0.0, 100, 50, 1)) is None
+    for second in range(5, 65):
+        assert dog.trouble(Look(float(second), 200, 50, 1, waiting=True)) is None
+    assert dog.trouble(Look(70.0, 200, 50, 1)) is None
+    assert "nothing was read for 11 s" in str(dog.trouble(Look(81.0, 200, 50, 1)))
 
 
 def test_reading_that_stands_still_is_told_only_while_something_is_unread():
@@ -169,6 +176,55 @@ def test_a_child_that_ends_at_its_start_is_told_with_its_log(tmp_path):
         Child("it", [str(tmp_path / "nothing")], tmp_path / "log")
 
 
+PARENT = """
+import sys, time
+from pathlib import Path
+from eddyline.pipeline.live.child import Child
+
+# As the Pub/Sub emulator: a script that starts another program, and both hear no polite word.
+script = "trap '' TERM HUP; sleep 300 & echo $$ $!; wait"
+child = Child("a script", ["/bin/sh", "-c", script], Path(sys.argv[1]))
+time.sleep(300)
+"""
+
+
+def test_a_child_and_what_it_started_do_not_outlive_a_parent_that_is_killed(tmp_path):
+    log = tmp_path / "log"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(log)])
+    wait_for(lambda: log.exists() and len(log.read_text().split()) == 2)
+    started = [int(pid) for pid in log.read_text().split()]
+    assert all(running(pid) for pid in started)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not any(running(pid) for pid in started))
+
+
+def test_what_a_child_started_ends_with_it(tmp_path):
+    log = tmp_path / "log"
+    child = Child("a script", ["/bin/sh", "-c", "sleep 300 & echo $!; exit 3"], log)
+    wait_for(lambda: child.gone)
+    assert child.process.returncode == 3
+    left = int(log.read_text())
+    assert running(left)
+    child.end()
+    wait_for(lambda: not running(left))
+
+
+def wait_for(condition, seconds=10.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.05)
+
+
+def running(pid):
+    """Whether it is there and no zombie, which waits for whoever adopted it."""
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.strip()[:1] not in ("", "Z")
+
+
 def test_the_emulator_is_reached_by_the_variables_that_end_with_it(tmp_path, monkeypatch):
     pytest.importorskip("moto")
     monkeypatch.delenv("AWS_ENDPOINT_URL_KINESIS", raising=False)
@@ -265,112 +321,5 @@ def test_only_what_an_earlier_run_left_is_taken_away(tmp_path):
     (tmp_path / "mine.txt").touch()
     (tmp_path / "stop").touch()
     (tmp_path / "truth-1.json").touch()
-    _make_room(tmp_path)
+    make_room(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-# A real run
-
-
-@pytest.fixture
-def live(tmp_path):
-    """Start the real command; gives the process, and its lines so far."""
-    pytest.importorskip("moto")
-    try:
-        prism = find_prism()
-    except NoPrism as error:
-        pytest.skip(str(error))
-    if prism is None:
-        pytest.skip("needs Prism: make prism, or EDDYLINE_PRISM=path")
-    started = []
-
-    def start(*options):
-        process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "--folder", str(tmp_path / "live"), *options],
-            env={**os.environ, "EDDYLINE_PRISM": str(prism)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-
-
-def children_of(pid):
-    """Process ids of the children, with their commands."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    lines = [line.split(None, 1) for line in listed.stdout.splitlines()]
-    return {int(pid): command for pid, command in lines if not command.startswith("ps ")}
-
-
-def await_readings(folder, process, seconds=90.0):
-    """Wait until the lake has readings."""
-    watch, until = LakeWatch(str(folder / "lake")), time.monotonic() + seconds
-    while time.monotonic() < until and process.poll() is None:
-        if (folder / "lake" / "readings").is_dir() and watch.look().commits >= 2:
-            return
-        time.sleep(0.2)
-    pytest.fail(f"no readings; it said: {rest_of(process)}")
-
-
-def rest_of(process, seconds=60.0):
-    text, until = b"", time.monotonic() + seconds
-    while time.monotonic() < until:
-        if select.select([process.stdout], [], [], 1.0)[0]:
-            more = os.read(process.stdout.fileno(), 65536)
-            if not more:
-                break
-            text += more
-    return text.decode()
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-@pytest.mark.job
-@pytest.mark.timeout(200)
-def test_a_live_run_on_prism_is_drained_by_ctrl_c_and_its_counts_balance(live, tmp_path):
-    process = live("--devices-count", "8", "--rate", "150")
-    await_readings(tmp_path / "live", process)
-    children = children_of(process.pid)
-    assert len(children) == 3  # the emulator, Prism, the publisher
-    os.kill(process.pid, signal.SIGINT)
-    text = rest_of(process)
-    assert process.wait(20) == 0, text
-    words = " ".join(text.split())
-    assert "Drained: all of it is in" in words
-    assert "listens on all interfaces" in words
-    published = re.search(r"([\d,]+) messages were published", words)[1]
-    assert f"{published} messages in" in words
-    assert re.search(r"= [\d,]+ readings", words)
-    assert not [pid for pid in children if alive(pid)]
-    assert (tmp_path / "live" / "truth-1.json").exists()
-
-
-@pytest.mark.job
-@pytest.mark.timeout(200)
-def test_a_prism_that_hangs_is_told_and_ends_the_run_with_its_code(live, tmp_path):
-    process = live("--devices-count", "8", "--rate", "150", "--patience", "12")
-    await_readings(tmp_path / "live", process)
-    children = children_of(process.pid)
-    (engine,) = [pid for pid, command in children.items() if "--job_port" in command]
-    os.kill(engine, signal.SIGSTOP)
-    text = rest_of(process)
-    assert process.wait(20) == 1, text
-    assert re.search(r"nothing was read for|the lake had no commit for", text), text
-    assert "prism.log" in text.replace("\n", "")  # the terminal breaks a long path
-    assert not [pid for pid in children if alive(pid)]
