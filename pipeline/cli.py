@@ -30,9 +30,10 @@ from eddyline.pipeline.commands.simulate import simulate_command
 from eddyline.pipeline.commands.train import train_command
 from eddyline.pipeline.demo import demo
 from eddyline.pipeline.doctor.command import doctor_command
+from eddyline.pipeline.flink_options import cluster_address
 from eddyline.pipeline.logs import set_up_logs
 from eddyline.pipeline.options import beam_options, with_settings
-from eddyline.pipeline.progress import progress
+from eddyline.pipeline.progress import left_on_cluster, on_cluster, progress
 from eddyline.pipeline.replay import replay_of
 from eddyline.pipeline.run import Ended, Prepared, prepare
 from eddyline.pipeline.settings import settings_of
@@ -65,12 +66,15 @@ To = Annotated[datetime | None, typer.Option("--to", help="Before this time (UTC
 def finish(prepared: Prepared, total: int | None = None) -> Ended:
     """Run a prepared job with its progress; a failed one is told in its own words."""
     interrupted = Event()
+    cluster = cluster_address(prepared.pipeline.options)
+    shown = on_cluster(cluster) if cluster else progress(TALLY.read, total)
     try:
-        with remembering(interrupted), progress(TALLY.read, total):
+        with remembering(interrupted), shown:
             ended = prepared.run()
     except (Exception, KeyboardInterrupt) as error:  # of whatever class the runner makes of it
         if interrupted.is_set():
-            err.print("Stopped. What was committed to the lake stays; nothing half-written shows.")
+            stopped = "Stopped. What was committed to the lake stays; nothing half-written shows."
+            err.print(left_on_cluster(cluster) if cluster else stopped, highlight=False)
             raise typer.Exit(STOPPED) from None
         logging.getLogger("eddyline").debug("the job failed", exc_info=True)
         last = str(error).strip().splitlines()[-1:] or [type(error).__name__]

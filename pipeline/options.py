@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser as BeamArgumentParser,  # pyright: ignore[reportPrivateUsage] the only parser that knows all of Beam's options
 )
 
-from eddyline.pipeline import flink_options as flink_options  # Beam finds the class by itself
+from eddyline.pipeline.flink_options import refuse_for_flink  # Beam finds the options there
 from eddyline.pipeline.settings import Settings
 
 PANEL = "Settings"
@@ -86,14 +86,15 @@ def beam_options(flags: list[str], **defaults: Any) -> PipelineOptions:
         defaults: Options that hold where the flags say nothing.
 
     Raises:
-        ValueError: A flag that no part of Beam knows (Beam itself would drop it silently), or a
-            value that does not fit.
+        ValueError: A flag that no part of Beam knows or hands on (Beam itself would drop it
+            silently), or a value that does not fit.
 
     Example:
         >>> beam_options(["--shcema=x"])
         Traceback (most recent call last):
         ValueError: no such option: --shcema=x
     """
+    refuse_for_flink(flags)
     parser = _Parser()
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Progress of a bounded run in this process, on standard error while it runs."""
+"""Progress of a run on standard error: its counters, or where it runs if that is not here."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -34,6 +34,29 @@ def progress(
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def on_cluster(address: str, console: Console | None = None) -> Generator[None]:
+    """Say where the job runs; its counters are there, and in this process they would stay at 0.
+
+    Args:
+        address: The cluster's pages.
+        console: Where; standard error by default.
+    """
+    console = console or Console(stderr=True)
+    words = f"The job goes to the cluster of {address}, which shows its progress."
+    console.print(f"{words} Ctrl-C leaves it there.", highlight=False, soft_wrap=True)
+    yield
+
+
+def left_on_cluster(address: str) -> str:
+    """What to tell who has left a job on a cluster."""
+    return (
+        f"Left. What the cluster of {address} was given goes on there. End it on the cluster's "
+        "pages, or, on a cluster of `make flink-up`, with `python -m deploy.flink savepoint` (it "
+        "can go on from there) or, once its stream has ended, `python -m deploy.flink drain`."
+    )
 
 
 def _bars(

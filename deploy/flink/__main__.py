@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from deploy.flink.cluster import Cluster, NotUp, cluster_in, new_cluster
@@ -28,7 +29,11 @@ def up(given: argparse.Namespace) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the job: what follows goes to `eddyline run`."""
-    submit(cluster_in(given.folder), fetch(Parts(), say), given.options)
+    resume = {}
+    if given.savepoint_path:
+        resume["savepointPath"] = given.savepoint_path
+        resume["allowNonRestoredState"] = given.allow_non_restored_state
+    submit(cluster_in(given.folder), fetch(Parts(), say), given.options, resume)
 
 
 def status(given: argparse.Namespace) -> None:
@@ -57,6 +62,17 @@ def savepoint(given: argparse.Namespace) -> None:
     sys.stdout.write("\n")
 
 
+def drain(given: argparse.Namespace) -> None:
+    """End a job whose source has ended, once all it knows is in the lake."""
+    cluster = cluster_in(given.folder)
+    rest, job = cluster.rest, _job(cluster)
+    say("Waiting for the end of the stream; --stop-file, or --stop-messages, ends it ...")
+    while not rest.settled(job):
+        time.sleep(1)
+    rest.cancel(job)
+    say(f"Drained: every row of job {job} is in the lake.")
+
+
 def down(given: argparse.Namespace) -> None:
     """Stop the cluster; checkpoints and savepoints stay."""
     cluster = cluster_in(given.folder)
@@ -71,7 +87,14 @@ def _job(cluster: Cluster) -> str:
     return running[0]
 
 
-COMMANDS = {"up": up, "run": run, "status": status, "savepoint": savepoint, "down": down}
+COMMANDS = {
+    "up": up,
+    "run": run,
+    "status": status,
+    "savepoint": savepoint,
+    "drain": drain,
+    "down": down,
+}
 
 
 def main() -> None:
@@ -80,10 +103,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="The cluster's folder.")
     commands = parser.add_subparsers(required=True)
     for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        one = commands.add_parser(
+            name, help=command.__doc__, description=command.__doc__, allow_abbrev=False
+        )
         one.set_defaults(command=command)
         if name == "up":
             one.add_argument("--slots", type=int, default=2, help="Tasks at the same time.")
+        if name == "run":
+            one.add_argument("--savepoint_path", help="Savepoint or checkpoint to go on from.")
+            words = "Leave out state that no step asks for any more."
+            one.add_argument("--allow_non_restored_state", action="store_true", help=words)
     given, given.options = parser.parse_known_args(namespace=argparse.Namespace())
     if given.options and given.command is not run:
         parser.error(f"no such option: {' '.join(given.options)}")

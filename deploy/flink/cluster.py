@@ -81,9 +81,10 @@ class Cluster:
         return Process("worker-pool", self.folder)
 
     def workers(self) -> list[int]:
-        """The pids of the Python workers that run."""
-        files = (self.folder / "pids").glob("worker-[0-9]*.pid")
-        return sorted(pid for file in files if (pid := int(file.read_text())) and _alive(pid))
+        """The pids of the Python workers that run, the newest last."""
+        files = sorted((self.folder / "pids").glob("worker-[0-9]*.pid"), key=_written)
+        pids = [int(text) for file in files if (text := _read(file))]
+        return [pid for pid in pids if _alive(pid)]
 
     def start(self, parts: Parts) -> None:
         """Start what does not run, and wait until all of it answers.
@@ -95,8 +96,11 @@ class Cluster:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._configure()
         conf = self.folder / "conf"
+        # All at the same time: each of them takes seconds of its own.
         if self.job_manager.pid is None:
             self.job_manager.start(jvm.job_manager(parts, conf))
+        if self.task_manager.pid is None:
+            self.task_manager.start(jvm.task_manager(parts, conf))
         if self.pool.pid is None:
             self.pool.start(self._pool_command())
         self._wait(self.job_manager, self.rest.answers)
@@ -150,6 +154,10 @@ class Cluster:
             "restart-strategy.exponential-delay.attempts-before-reset-backoff": 2147483647,
             "heartbeat.interval": 1000,
             "heartbeat.timeout": 15000,
+            # A TaskManager that is up before its JobManager looks again soon.
+            "cluster.registration.error-delay": 500,
+            # How old what the REST API tells may be, such as whether a job is drained.
+            "metrics.fetcher.update-interval": 500,
             "web.submit.enable": True,
             "web.tmpdir": (self.folder / "web").resolve(),
             "io.tmp.dirs": (self.folder / "tmp").resolve(),
@@ -208,6 +216,20 @@ def _free_ports(number: int) -> list[int]:
 def _listens(port: int) -> bool:
     with socket.socket() as one:
         return one.connect_ex((LOOPBACK, port)) == 0
+
+
+def _written(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:  # it ended meanwhile
+        return 0.0
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _alive(pid: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 END_OF_TIME = 9_223_371_950_454_775  # ms; Beam's last timestamp
@@ -87,6 +88,23 @@ class Rest:
         told = [self.get(f"/jobs/{job}/vertices/{step}/watermarks") for step in steps]
         marks = [int(mark["value"]) for subtasks in told for mark in subtasks]
         return bool(marks) and min(marks) >= END_OF_TIME
+
+    def settled(self, job: str) -> bool:
+        """Whether it is drained, and every step has passed the end on: nothing waits in any.
+
+        A step whose files wait for their commit holds the end back.
+        """
+        return self.drained(job) and all(
+            mark >= END_OF_TIME
+            for step in self.get(f"/jobs/{job}")["vertices"]
+            for mark in self._passed_on(f"/jobs/{job}/vertices/{step['id']}/metrics")
+        )
+
+    def _passed_on(self, path: str) -> list[int]:
+        """The watermarks that the parts of a step have passed on."""
+        names = [quote(one["id"], safe="") for one in self.get(path)]
+        wanted = [name for name in names if name.endswith("currentOutputWatermark")]
+        return [int(self.get(f"{path}?get={name}")[0]["value"]) for name in wanted]
 
     def stop_with_savepoint(self, job: str, folder: str, patience: float = 120.0) -> str:
         """Stop a job without end; gives where its savepoint lies.

@@ -1,13 +1,16 @@
 """`eddyline run` with the options filled in that a job on this cluster needs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.flink.cluster import Cluster
 from deploy.flink.parts import Parts
 
 CHECKPOINT = 3_000  # ms
+# ms; without one a step may hear that a checkpoint is complete after the next one's snapshot, and
+# the lake's commit (io/lake/confirmation.py) needs it before.
+PAUSE = 500
 BUNDLE = 200  # ms; a longer bundle adds as much to every reading's way
 
 
@@ -25,6 +28,7 @@ def options(cluster: Cluster, parts: Parts, given: Sequence[str]) -> list[str]:
         "max_parallelism": 128,
         "sdk_worker_parallelism": 1,
         "checkpointing_interval": CHECKPOINT,
+        "min_pause_between_checkpoints": PAUSE,
         "max_bundle_time_mills": BUNDLE,
         "finish_bundle_before_checkpointing": None,
     }
@@ -34,27 +38,27 @@ def options(cluster: Cluster, parts: Parts, given: Sequence[str]) -> list[str]:
     return [*flags, *given]
 
 
-def submit(cluster: Cluster, parts: Parts, given: Sequence[str]) -> None:
+def submit(cluster: Cluster, parts: Parts, given: Sequence[str], resume: Mapping[str, Any]) -> None:
     """Run `eddyline run` with these options in this process; it ends with the job.
 
-    With `--savepoint_path` the job goes on from that savepoint or checkpoint, or fails. Beam
-    itself hands the path on to no cluster: its job would begin anew, without a word, and read the
-    whole stream a second time.
+    Args:
+        cluster: Where.
+        parts: Of the cluster.
+        given: Options of `eddyline run`.
+        resume: What Flink's REST API is told of the savepoint or checkpoint to go on from; the job
+            fails where it cannot. Beam itself hands it on to no cluster.
     """
     # Beam takes seconds to import, which the other commands need not wait for.
     from apache_beam.runners.portability import flink_uber_jar_job_server
 
     from eddyline.pipeline.__main__ import main
-    from eddyline.pipeline.flink_options import FlinkJobOptions
 
     class Resuming(flink_uber_jar_job_server.FlinkBeamJob):
         """Names the savepoint where the REST API of Flink asks for it."""
 
         def post(self, path: str, **request: Any) -> Any:
-            flink = FlinkJobOptions(given)
-            if path.endswith("/run") and flink.savepoint_path:
-                request["json"]["savepointPath"] = flink.savepoint_path
-                request["json"]["allowNonRestoredState"] = bool(flink.allow_non_restored_state)
+            if path.endswith("/run"):
+                request["json"].update(resume)
             return super().post(path, **request)
 
     flink_uber_jar_job_server.FlinkBeamJob = Resuming

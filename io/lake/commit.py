@@ -150,20 +150,16 @@ class Commit(beam.DoFn):
         self,
         table: Any = beam.DoFn.KeyParam,
         pending: Any = beam.DoFn.StateParam(PENDING),
-        soon: Any = beam.DoFn.TimerParam(SOON),
         end: Any = beam.DoFn.TimerParam(END),
-    ) -> Iterator[CommittedFile]:
-        """Commit the rest, or what is durable of it."""
+    ) -> Iterator[Any]:
+        """Commit the rest, or what is durable of it; come again while something is not."""
         value = Pending.decode(pending.read())
         value, committed = self._commit(table, value, value.due(self._durable_at_end(table, value)))
         pending.write(value.encode())
         if value.files:
-            self._come_again(soon, end)
+            end.set(self.THE_END)
+            yield from self._ask(table, value)
         yield from committed
-
-    def _come_again(self, soon: Any, end: Any) -> None:  # noqa: ARG002
-        # The next bundle begins at once, and by then what this one numbered is durable.
-        end.set(self.THE_END)
 
     def _number(self, element: tuple[str, bytes], pending: Any, soon: Any, end: Any) -> Pending:
         table, file = element
@@ -223,18 +219,17 @@ class CommitOnCheckpoint(Commit):
     key stays with one worker process between restores (no `load_balance_bundles`, no
     `environment_expiration_millis`).
 
-    The end of input is no exception: what is not durable then waits for later checkpoints, and
-    `on_soon` commits it. Its timer holds the step's watermark back meanwhile, so the step is at the
-    end of time only when all is committed. It also means that a task must not finish: its timers
-    would be fired once more and never again.
+    The end of input is no exception: what is not durable then waits for later checkpoints, and the
+    timer of the end comes again with each bundle until they have come. It holds the step's
+    watermark back meanwhile, so the step is at the end of time only when all is committed. It also
+    means that a task must not finish: it would come again for ever and no checkpoint with it.
 
     Beside the committed files it emits confirmations, tagged `CONFIRM`, for `AskOnCheckpoint` in
     the same bundle.
     """
 
-    # A timer holds the watermark at the time of the callback that set it. Flink clears the state of
-    # a step whose watermark is at the global window's last millisecond, hold or no hold: the file
-    # of the last rows, which comes with that very timestamp, was lost by it.
+    # Flink clears the state of a step whose watermark is at the global window's last millisecond,
+    # a hold at that very time or not. And beyond it only event-time timers are heard.
     THE_END = Commit.THE_END - Duration(seconds=1)
 
     def _number(self, element: tuple[str, bytes], pending: Any, soon: Any, end: Any) -> Pending:
@@ -249,13 +244,6 @@ class CommitOnCheckpoint(Commit):
     def _durable(self, table: str, value: Pending) -> Callable[[Numbered], bool]:
         durable = durable_up_to(self._key(table, value))
         return lambda entry: entry.process != _process or entry.number <= durable
-
-    def _come_again(self, soon: Any, end: Any) -> None:  # noqa: ARG002
-        """Wait for `on_soon`: the event-time timer would fire again and again until then.
-
-        Set anew here, it holds the watermark at this callback's time.
-        """
-        soon.set(self._clock() + self._commit_seconds)
 
     def _key(self, table: str, value: Pending) -> Key:
         return Key(self._lake, table, value.job)

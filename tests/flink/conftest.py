@@ -3,8 +3,8 @@
 import json
 import os
 import random
+import runpy
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 import boto3
@@ -26,46 +28,44 @@ if str(ROOT) not in sys.path:
 from deploy.flink.cluster import new_cluster  # noqa: E402
 from deploy.flink.parts import Parts, Unavailable, fetch  # noqa: E402
 from deploy.flink.rest import Refused  # noqa: E402
+from eddyline.pipeline.prism import find_prism  # noqa: E402
 
 REGION = "eu-central-1"
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 POLICY = """
 defaults: {quiet: 10s}
 """
 
 
+PATIENCE = 400  # s; where others use the machine too, all of it takes many times as long
+
+
 def wait_until(condition, seconds, what):
-    end = time.monotonic() + seconds
+    """Wait; how long it took is shown where a test fails, and with `-rP`."""
+    begun = time.monotonic()
     while not condition():
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        assert time.monotonic() < begun + seconds, f"{what}: not within {seconds} s"
         time.sleep(0.2)
+    print(f"{what}: after {time.monotonic() - begun:.1f} s")
 
 
 @pytest.fixture(scope="session")
 def aws():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    os.environ.update(environment)  # the cluster's workers inherit it
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """A Kinesis of `eddyline live`: moto's own looks at all records of a stream for each put."""
+    command = [sys.executable, "-m", "eddyline.pipeline.live.moto"]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        wait_until(lambda: _listens(port), 60, "moto")
+        port = int(server.stdout.readline())
+        os.environ.update(  # the cluster's workers inherit it
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}",
+            AWS_ACCESS_KEY_ID="testing",
+            AWS_SECRET_ACCESS_KEY="testing",
+            AWS_REGION=REGION,
+            AWS_EC2_METADATA_DISABLED="true",
+        )
         yield boto3.client("kinesis", region_name=REGION)
     finally:
-        server.terminate()
-        server.wait()
-
-
-def _listens(port):
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+        server.communicate()  # it ends with its input
 
 
 @pytest.fixture(scope="session")
@@ -86,18 +86,98 @@ def cluster(aws, parts, tmp_path_factory):
         cluster.stop()
 
 
-class Feed:
-    """Devices that send to a stream: jittered batches, disorder, late rows, spikes, malformed."""
+class Commands:
+    """Our commands as processes. They are forks of one that has imported what takes seconds."""
+
+    IMPORTED = (
+        "pytest",
+        "eddyline.pipeline.cli",
+        "apache_beam.runners.portability.flink_uber_jar_job_server",
+        "apache_beam.runners.portability.prism_runner",
+    )
+
+    def __init__(self):
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload(list(self.IMPORTED))
+        ensure_running()
+        self._runpy = str(Path(__file__).with_name("command.py"))
+
+    def start(self, log, *argv):
+        given = {"ARGV": argv, "LOG": str(log)}
+        process = self._context.Process(
+            target=runpy.run_path, args=(self._runpy,), kwargs={"init_globals": given}
+        )
+        process.start()
+        return process
+
+    def run(self, log, *argv):
+        """Run one to its end, which must be a good one."""
+        begun = time.monotonic()
+        process = self.start(log, *argv)
+        process.join()
+        assert process.exitcode == 0, log.read_text()[-3000:]
+        print(f"{' '.join(argv[:2])}: {time.monotonic() - begun:.1f} s")
+
+
+@pytest.fixture(scope="session")
+def commands(aws):
+    return Commands()
+
+
+class Readings:
+    """What 60 devices measure, five times a second each."""
 
     DEVICES = 60
     RATE = 300.0  # readings/s
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def reading(self, turn, at):
+        """A device's next one; its id, time in microseconds, and payload."""
+        number, device = divmod(turn, self.DEVICES)
+        micros = round(at * 1000) * 1000
+        # A spike of three readings in every 40 s, another second a device.
+        spike = number > 100 and (number + 7 * device) % 200 < 3
+        reading = {
+            "device_id": f"d{device:02d}",
+            "timestamp": datetime.fromtimestamp(micros / 1e6, UTC).isoformat(),
+            "temperature": round(20 + self.random.gauss(0, 0.2) + 30 * spike, 2),
+            "humidity": round(50 + self.random.gauss(0, 0.5), 1),
+            "pressure": round(1013 + self.random.gauss(0, 0.3), 1),
+        }
+        return reading["device_id"], micros, json.dumps(reading).encode()
+
+
+class Past(Readings):
+    """What they measured up to a whole minute ago, as a file: half a minute each."""
+
+    TURNS = 150 * Readings.DEVICES
+
+    def __init__(self, folder, seed):
+        super().__init__(seed)
+        self.file = folder / "past.jsonl"
+        end = time.time() // 60 * 60
+        times = (end - (self.TURNS - turn) / self.RATE for turn in range(self.TURNS))
+        made = [self.reading(turn, at) for turn, at in enumerate(times)]
+        self.sent = [(device, micros) for device, micros, _ in made]
+        self.file.write_bytes(b"".join(payload + b"\n" for _, _, payload in made))
+        os.utime(self.file, (end, end))  # the time of arrival
+
+
+class Feed(Readings):
+    """They send to a stream: jittered batches, disorder, late rows, spikes, malformed."""
+
     LATE = 0.01
     MALFORMED = 0.005
 
-    def __init__(self, client, stream, seed):
-        self.client, self.stream, self.random = client, stream, random.Random(seed)
-        self.sent, self.messages, self.malformed = [], 0, 0
+    def __init__(self, client, stream, seed, past=None):
+        super().__init__(seed)
+        self.client, self.stream = client, stream
+        self.sent, self.malformed = list(past.sent) if past else [], 0
+        self.first = self.messages = len(self.sent)
         self._waiting = []
+        self._abandoned = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         client.create_stream(StreamName=stream, ShardCount=2)
@@ -106,7 +186,8 @@ class Feed:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
+        self._abandoned = error is not None
         self.stop()
 
     def stop(self):
@@ -125,9 +206,11 @@ class Feed:
             time.sleep(self.random.uniform(0.05, 0.6))
             now = time.time()
             while begun + turn / self.RATE < now:
-                self._take(turn, begun + turn / self.RATE)
+                self._take(self.first + turn, begun + turn / self.RATE)
                 turn += 1
             self._send(now)
+        if self._abandoned:
+            return
         left = [one for one in self._waiting if one[0] > time.time() + 2]
         self._waiting = [one for one in self._waiting if one not in left]
         for _, device, payload in left:
@@ -136,27 +219,16 @@ class Feed:
         self._send(float("inf"))
 
     def _take(self, turn, at):
-        number, device = divmod(turn, self.DEVICES)
-        micros = round(at * 1000) * 1000
-        # A spike of three readings in the second half of every 40 s, another second a device.
-        spike = number > 100 and (number + 7 * device) % 200 < 3
-        reading = {
-            "device_id": f"d{device:02d}",
-            "timestamp": datetime.fromtimestamp(micros / 1e6, UTC).isoformat(),
-            "temperature": round(20 + self.random.gauss(0, 0.2) + 30 * spike, 2),
-            "humidity": round(50 + self.random.gauss(0, 0.5), 1),
-            "pressure": round(1013 + self.random.gauss(0, 0.3), 1),
-        }
-        payload = json.dumps(reading).encode()
+        device, micros, payload = self.reading(turn, at)
         arrives = at + self.random.uniform(0, 2)
         if self.random.random() < self.MALFORMED:
             self.malformed += 1
             payload = payload[:-9]
         else:
-            self.sent.append((reading["device_id"], micros))
+            self.sent.append((device, micros))
             if self.random.random() < self.LATE:
                 arrives = at + self.random.uniform(15, 40)
-        self._waiting.append((arrives, reading["device_id"], payload))
+        self._waiting.append((arrives, device, payload))
 
     def _send(self, now):
         due = sorted(one for one in self._waiting if one[0] <= now)
@@ -170,44 +242,71 @@ class Feed:
             assert not answer["FailedRecordCount"]
             self.messages += len(records)
 
+    def at_once(self, turns):
+        """Send all there will be, without a thread: each is there before the job begins."""
+        begun = time.time() - turns / self.RATE
+        for turn in range(turns):
+            self._take(turn, begun + turn / self.RATE)
+        self._send(float("inf"))
 
-@pytest.fixture
-def feed(aws, request):
-    return lambda stream, seed=1: Feed(aws, stream, seed)
+
+@pytest.fixture(scope="session")
+def feed(aws):
+    return lambda stream, seed=1, past=None: Feed(aws, stream, seed, past)
 
 
 class Running:
     """The job on the cluster, submitted as a user does, and the lake it writes."""
 
-    def __init__(self, cluster, parts, folder, stream):
-        self.cluster, self.parts, self.folder = cluster, parts, folder
+    def __init__(self, cluster, commands, folder, stream):
+        self.cluster, self.commands, self.folder = cluster, commands, folder
         self.lake = folder / "lake"
         self.policy = folder / "policy.yaml"
         self.stop_file = folder / "stop"
         self.policy.write_text(POLICY)
-        self.source = [f"--source=kinesis:{stream}"]
+        self.source = [f"--source=kinesis:{stream}", f"--stop-file={self.stop_file}"]
         self.settings = [f"--policy={self.policy}", '--detector-options={"warm_up": 100}']
+        self.state = []
         self.job = None
         self._clients = []
 
+    def begun_elsewhere(self, past):
+        """The devices' past goes through the job on Prism, in few shards, into the same lake."""
+        log, states = self.folder / "prism.log", self.folder / "states.parquet"
+        flags = [f"--source={past.file}", *self.settings, f"--lake={self.lake}", "--shards=5"]
+        flags += ["--export-state", "--flush-seconds=1"]
+        engine = ["--runner=PrismRunner", f"--prism_location={prism()}", "--streaming"]
+        self.commands.run(log, "eddyline.pipeline", "run", *flags, *engine)
+        exported = ["state", "export", f"--lake={self.lake}", f"--out={states}"]
+        self.commands.run(log, "eddyline.pipeline", *exported)
+        self.state = [f"--state={states}", "--shards=24"]
+
     def submit(self, *more):
+        """Start it as a user does; what is given goes first."""
         before = set(self.cluster.rest.jobs())
-        flags = [*self.source, *self.settings, f"--lake={self.lake}", *more]
-        flags = [*flags, "--checkpointing_interval=2000", f"--stop-file={self.stop_file}"]
-        command = [sys.executable, "-m", "deploy.flink", "--folder", str(self.cluster.folder)]
-        with (self.folder / "submit.log").open("ab") as log:
-            client = subprocess.Popen([*command, "run", *flags], cwd=ROOT, stdout=log, stderr=log)
+        flags = ["--flush-seconds=2", "--checkpointing_interval=1000", f"--lake={self.lake}"]
+        flags += [*self.source, *self.settings, *self.state, *more]
+        log = self.folder / "submit.log"
+        where = ["--folder", str(self.cluster.folder)]
+        client = self.commands.start(log, "deploy.flink", *where, "run", *flags)
         self._clients.append(client)
 
         def known():
-            assert client.poll() is None, (self.folder / "submit.log").read_text()[-3000:]
+            assert client.is_alive(), log.read_text()[-3000:]
             return set(self.cluster.rest.jobs()) - before
 
-        wait_until(known, 240, "submitted")
+        wait_until(known, PATIENCE, "submitted")
         (self.job,) = set(self.cluster.rest.jobs()) - before
-        wait_until(lambda: self.state() == "RUNNING", 120, "running")
+        wait_until(lambda: self.engine_state() == "RUNNING", PATIENCE, "running")
 
-    def state(self):
+    def leave(self):
+        """Ctrl-C in the client; gives its exit code and what it said."""
+        client = self._clients[-1]
+        os.kill(client.pid, signal.SIGINT)
+        client.join(60)
+        return client.exitcode, " ".join((self.folder / "submit.log").read_text().split())
+
+    def engine_state(self):
         return self.cluster.rest.jobs().get(self.job)
 
     def counts(self):
@@ -217,13 +316,10 @@ class Running:
         except Refused:
             return {"completed": 0}
 
-    def completed(self):
-        return self.counts()["completed"]
-
-    def checkpointed(self, more=2, seconds=180):
+    def checkpointed(self, more=2):
         """Wait until so many more checkpoints are complete: the job makes headway."""
-        wanted = self.completed() + more
-        wait_until(lambda: self.completed() >= wanted, seconds, "checkpoints")
+        wanted = self.counts()["completed"] + more
+        wait_until(lambda: self.counts()["completed"] >= wanted, PATIENCE, f"{more} checkpoints")
 
     @contextmanager
     def checkpoints_fail(self):
@@ -246,35 +342,42 @@ class Running:
     def restarts(self):
         return len(self.cluster.rest.exceptions(self.job))
 
-    def until_scored(self):
-        """Wait until models are past their warm-up."""
+    def behind(self, feed):
+        """How many messages are in the stream and not in the lake."""
+        return feed.messages - self.messages()
 
-        def scored():
-            return "ANOMALY" in self.table("readings")["verdict"].to_pylist()
+    @contextmanager
+    def recovery(self, feed, usual, what):
+        """Wait, after a kill, until the lake is as near to the stream as it was before."""
+        begun, before = time.monotonic(), self.restarts()
+        yield
+        wait_until(lambda: self.restarts() > before, PATIENCE, "it was noticed")
+        self.checkpointed()
+        wait_until(lambda: self.behind(feed) <= usual, PATIENCE, "caught up")
+        print(f"{what}: the lake has caught up {time.monotonic() - begun:.1f} s later")
 
-        wait_until(scored, 180, "an anomaly")
+    def arrived(self, feed):
+        """Wait until every message that was sent is in the lake; of the readings many wait."""
+        wait_until(lambda: self.behind(feed) == 0, PATIENCE, f"{feed.messages} messages")
 
-    def settled(self, feed):
-        """Wait until everything that was sent is in the lake."""
-        wanted = len(feed.sent)
-        wait_until(lambda: self.rows("readings") >= wanted, 180, f"{wanted} readings")
+    def drained(self):
+        """Wait until every step has seen the end of the stream."""
+        wait_until(lambda: self.cluster.rest.drained(self.job), PATIENCE, "drained")
 
-    def drain(self):
-        """End the source; windows close, the last files are committed; then end the job."""
+    def settle(self):
+        """Wait until nothing waits in any step, of a source that ends; end the job."""
         self.stop_file.touch()
-        wait_until(lambda: self.cluster.rest.drained(self.job), 90, "drained")
-        time.sleep(5)  # rows wait so long for their file
-        self.checkpointed(3)
+        wait_until(lambda: self.cluster.rest.settled(self.job), PATIENCE, "settled")
         self.cancel()
-        wait_until(lambda: self.state() == "CANCELED", 30, "canceled")
+        wait_until(lambda: self.engine_state() == "CANCELED", 30, "canceled")
 
     def stop_with_savepoint(self):
         path = self.cluster.rest.stop_with_savepoint(self.job, str(self.cluster.savepoints))
-        wait_until(lambda: self.state() == "FINISHED", 30, "stopped")
+        wait_until(lambda: self.engine_state() == "FINISHED", 30, "stopped")
         return path
 
     def cancel(self):
-        if self.job is not None and self.state() == "RUNNING":
+        if self.job is not None and self.engine_state() == "RUNNING":
             self.cluster.rest.cancel(self.job)
 
     def close(self):
@@ -283,7 +386,7 @@ class Running:
         finally:
             for client in self._clients:
                 client.kill()
-                client.wait()
+                client.join()
 
     # What is in the lake.
 
@@ -291,32 +394,46 @@ class Running:
         return DeltaTable(str((lake or self.lake) / name)).to_pyarrow_table(columns=columns)
 
     def rows(self, name):
-        try:
-            return self.table(name, columns=["event_time"]).num_rows
-        except FileNotFoundError:
-            return 0
+        """How many the table's log tells of."""
+        actions = pa.table(DeltaTable(str(self.lake / name)).get_add_actions(flatten=True))
+        return sum(actions["num_records"].to_pylist())
+
+    def messages(self):
+        """How many are in the raw zone."""
+        return sum(self.table("raw_files", columns=["rows"])["rows"].to_pylist())
 
     def replayed(self):
         """The lake of an undisturbed run: the same raw messages, bounded, in one process."""
         into = self.folder / "replayed"
-        command = [sys.executable, "-m", "eddyline.pipeline", "replay", f"--lake={self.lake}"]
-        command += [f"--into={into}", *self.settings]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+        flags = [f"--lake={self.lake}", f"--into={into}", *self.settings]
+        log = self.folder / "replay.log"
+        self.commands.run(log, "eddyline.pipeline", "replay", *flags)
         return into
 
 
-@pytest.fixture
-def running(cluster, parts, tmp_path):
+def prism():
+    found = find_prism()
+    if found is None:
+        pytest.skip("needs Prism: EDDYLINE_PRISM=path, or `prism` on the PATH (make prism)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def running(cluster, commands, tmp_path_factory):
     made = []
 
     def make(stream):
-        made.append(Running(cluster, parts, tmp_path, stream))
+        made.append(Running(cluster, commands, tmp_path_factory.mktemp(stream), stream))
         return made[-1]
 
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def past():
+    return Past
 
 
 class Kill:
@@ -335,15 +452,15 @@ class Kill:
 
     def all_of_it(self):
         """The whole cluster, at once; and start an empty one in its place."""
-        self.cluster.job_manager.kill()
-        self.cluster.task_manager.kill()
-        self.cluster.pool.kill()
         for worker in self.cluster.workers():
             os.kill(worker, signal.SIGKILL)
+        self.cluster.task_manager.kill()
+        self.cluster.job_manager.kill()
+        self.cluster.pool.kill()
         self.cluster.start(self.parts)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kill(cluster, parts):
     return Kill(cluster, parts)
 
@@ -396,20 +513,28 @@ class Audit:
         }
 
     @staticmethod
-    def micros(moment):
-        return round(moment.timestamp() * 1_000_000)
-
-    @staticmethod
-    def of_verdict(rows, verdict):
-        return sum(row["verdict"] == verdict for row in rows)
-
-    @staticmethod
     def scores(table):
+        """Of each reading; a threshold has no part in it."""
         names = ["reading_id", "verdict", "score"]
-        return {row["reading_id"]: row for row in table.select(names).to_pylist()}
+        return {
+            row["reading_id"]: (row["verdict"] if row["score"] is None else "SCORED", row["score"])
+            for row in table.select(names).to_pylist()
+        }
+
+    @staticmethod
+    def verdicts(table, after=EVER[0], until=EVER[1]):
+        """Of each reading of a time."""
+        rows = table.select(["reading_id", "event_time", "verdict"]).to_pylist()
+        return {
+            row["reading_id"]: row["verdict"] for row in rows if after < row["event_time"] <= until
+        }
+
+    @staticmethod
+    def moment(sent):
+        return datetime.fromtimestamp(sent[1] / 1e6, UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def audit():
     return Audit
 

@@ -102,4 +102,3 @@ def test_all_that_is_filled_in_is_known_to_the_command_line(cluster):
     flink = beam_options(options(cluster, Parts(), [])).view_as(FlinkJobOptions)
     assert flink.checkpointing_interval == 3000
     assert flink.finish_bundle_before_checkpointing
-    assert flink.savepoint_path is None

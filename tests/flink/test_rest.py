@@ -45,6 +45,36 @@ def test_a_job_is_drained_when_every_step_is_at_the_end(rest, httpserver):
     assert rest.drained("b")
 
 
+def test_a_job_is_settled_when_every_step_has_passed_the_end_on(rest, httpserver):
+    """A step whose files wait for their commit has seen the end and holds it back."""
+    httpserver.clear()
+    marks = {"v": END_OF_TIME, "w": END_OF_TIME - 1}
+
+    def step(name):
+        path = f"/jobs/b/vertices/{name}"
+        end = [{"id": "0", "value": str(END_OF_TIME)}]
+        httpserver.expect_request(f"{path}/watermarks").respond_with_json(end)
+        metric = "0.[2]Commit, of all.currentOutputWatermark"
+        answer = [{"id": metric, "value": str(marks[name])}]
+        httpserver.expect_request(
+            f"{path}/metrics", query_string={"get": metric}
+        ).respond_with_json(answer)
+        known = [{"id": metric}, {"id": "0.numRecordsIn"}]
+        httpserver.expect_request(f"{path}/metrics").respond_with_json(known)
+
+    httpserver.expect_request("/jobs/b").respond_with_json(ANSWERS["/jobs/b"])
+    step("v")
+    step("w")
+    assert rest.drained("b")
+    assert not rest.settled("b")
+    marks["w"] = END_OF_TIME
+    httpserver.clear()
+    httpserver.expect_request("/jobs/b").respond_with_json(ANSWERS["/jobs/b"])
+    step("v")
+    step("w")
+    assert rest.settled("b")
+
+
 def test_a_savepoint_that_failed_is_told_by_its_cause(rest, httpserver):
     savepoint(httpserver, {"failure-cause": {"stack-trace": "disk full"}})
     with pytest.raises(Refused, match="disk full"):

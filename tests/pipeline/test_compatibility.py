@@ -54,6 +54,10 @@ def without(name, **more):
         (without("Minutes"), ["breaks: 'Minutes' is gone and with it what is being grouped"]),
         (without("Decode"), ["map: 'Decode' is gone and kept nothing: map it to an empty name"]),
         (
+            with_step("Watch", replace(WATCH, states={**WATCH.states, "fleet_log": "bag"})),
+            ["adds: 'Watch' has a new state 'fleet_log', which begins empty"],
+        ),
+        (
             with_step("Watch", replace(WATCH, states={})),
             ["breaks: 'Watch' has no state 'fleet' any more: what it held is lost"],
         ),

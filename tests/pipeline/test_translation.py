@@ -109,7 +109,9 @@ def test_the_steps_are_those_of_the_picture(translated):
         boxes = {name.split("/")[0] for name in keep}
         assert boxes >= {"Watch", "Summarize", "Group storms", "Notify", "Lake"}
         assert steps["Watch/Watch shard/ParDo(WatchShard)"].states == {
-            "fleet": "read_modify_write of BytesCoder"
+            "fleet": "read_modify_write of BytesCoder",
+            "fleet_log": "bag of BytesCoder",
+            "fleet_mark": "read_modify_write of BytesCoder",
         }
         assert any(name.startswith("Feedback/") for name in steps)
 

@@ -130,8 +130,8 @@ class Engine:
     def flush(self, fire):
         self.number(fire("readings/0", Bag(self.cells, "bag"), Cell(self.cells, "size")))
 
-    def settle(self, fire, *more):
-        self.took(fire("readings", Cell(self.cells, "pending"), Timer(), *more))
+    def settle(self, fire):
+        self.took(fire("readings", Cell(self.cells, "pending"), Timer()))
 
     def take_and_settle(self):
         # Dataflow hands elements and timers of a key to one bundle.
@@ -146,9 +146,9 @@ class Engine:
             if self.cuts.random() < 0.5:
                 self.bundle(self.settle, self.commit.on_soon)
         self.bundle(self.flush, self.gather.on_end)
-        self.bundle(self.settle, self.commit.on_end, Timer())
+        self.bundle(self.settle, self.commit.on_end)
         while Pending.decode(self.cells["pending"]).files:
-            self.bundle(self.settle, self.commit.on_soon)
+            self.bundle(self.settle, self.commit.on_end)
 
 
 def attempt(lake, durability, rows, seed, point, count):

@@ -97,17 +97,17 @@ def test_a_steady_stream_does_not_push_its_commit_on(step, file):
 def test_the_end_of_a_stream_commits_what_is_durable_and_comes_again(step, file, tmp_path, ids):
     commit, state, end = step(), Cell(), Timer()
     list(commit.process(file(1), state, Timer(), end))
-    assert numbers(commit.on_end("readings", state, Timer(), end)) == []
+    assert numbers(commit.on_end("readings", state, end)) == []
     assert len(end.times) == 2
     commit.start_bundle()
-    assert numbers(commit.on_end("readings", state, Timer(), end)) == [1]
+    assert numbers(commit.on_end("readings", state, end)) == [1]
     assert ids(open_table(str(tmp_path), "readings")) == [1]
 
 
 def test_the_end_of_a_bounded_run_commits_all_and_no_timer_of_the_clock_is_set(step, file):
     commit, state, soon = step(streaming=False), Cell(), Timer()
     list(commit.process(file(1), state, soon, Timer()))
-    assert numbers(commit.on_end("readings", state, Timer(), Timer())) == [1]
+    assert numbers(commit.on_end("readings", state, Timer())) == [1]
     assert soon.times == []
 
 
@@ -133,18 +133,22 @@ def test_on_flink_a_number_waits_for_the_checkpoint_that_holds_it(step, file, fl
 
 
 def test_on_flink_the_end_of_input_waits_for_its_checkpoint_like_all_else(step, file, flink):
-    commit, state, soon, end = step(CommitOnCheckpoint), Cell(), Timer(), Timer()
-    flink.bundle(commit.process(file(1), state, soon, end))
-    flink.bundle(commit.process(file(2), state, soon, end))
-    assert end.times[0] < GlobalWindow().max_timestamp(), "Flink clears state at that time"
-    assert flink.bundle(commit.on_end("readings", state, soon, end)) == []
-    assert len(end.times) == 1, "else it fires again and again until the checkpoint"
-    assert len(soon.times) == 2, "set anew, it holds the watermark at the time of this callback"
-    flink.bundle(commit.on_soon("readings", state, soon))
+    """Beyond the end Flink hears the timers of the clock no more, so this one comes again."""
+    commit, state, end = step(CommitOnCheckpoint), Cell(), Timer()
+
+    def ended():
+        return flink.bundle(commit.on_end("readings", state, end))
+
+    flink.bundle(commit.process(file(1), state, Timer(), end))
+    flink.bundle(commit.process(file(2), state, Timer(), end))
+    assert ended() == []
     flink.complete()
-    flink.bundle(commit.on_soon("readings", state, soon))
+    assert ended() == []
     flink.complete()
-    assert flink.bundle(commit.on_soon("readings", state, soon)) == [1, 2]
+    assert len(end.times) == 3
+    assert max(end.times) < GlobalWindow().max_timestamp(), "Flink clears the state at that time"
+    assert ended() == [1, 2]
+    assert len(end.times) == 3
 
 
 def test_on_flink_a_checkpoint_that_fails_confirms_nothing(step, file, flink):
