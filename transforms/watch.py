@@ -288,6 +288,10 @@ class WatchShard(_Shards):
         if (when := fleet.due()) is None:
             due.clear()
         else:
+            # Of a backlog a batch covers minutes, and a timer for each second of them would touch
+            # the shard more often than its readings do. Where the job keeps up with the stream the
+            # watermark is past this time.
+            when = max(when, fleet.casebook.stream - fleet.disorder)
             # A timer crosses to the engine in milliseconds, cut off: one that is due a microsecond
             # later would fire too early, release nothing and be set again, for ever. Full seconds,
             # because each firing reads and writes state.
