@@ -125,22 +125,21 @@ def commands(aws):
 
 
 class Readings:
-    """What 60 devices measure, five times a second each."""
+    """What devices measure, 300 times a second all together, in turns."""
 
-    DEVICES = 60
     RATE = 300.0  # readings/s
 
-    def __init__(self, seed):
-        self.random = random.Random(seed)
+    def __init__(self, seed, devices):
+        self.random, self.devices = random.Random(seed), devices
 
     def reading(self, turn, at):
         """A device's next one; its id, time in microseconds, and payload."""
-        number, device = divmod(turn, self.DEVICES)
+        number, device = divmod(turn, self.devices)
         micros = round(at * 1000) * 1000
-        # A spike of three readings in every 40 s, another second a device.
+        # A spike of three readings in every 200, at another time for each device.
         spike = number > 100 and (number + 7 * device) % 200 < 3
         reading = {
-            "device_id": f"d{device:02d}",
+            "device_id": f"d{device:03d}",
             "timestamp": datetime.fromtimestamp(micros / 1e6, UTC).isoformat(),
             "temperature": round(20 + self.random.gauss(0, 0.2) + 30 * spike, 2),
             "humidity": round(50 + self.random.gauss(0, 0.5), 1),
@@ -150,15 +149,13 @@ class Readings:
 
 
 class Past(Readings):
-    """What they measured up to a whole minute ago, as a file: half a minute each."""
+    """What they measured up to a whole minute ago, as a file: 120 readings each."""
 
-    TURNS = 150 * Readings.DEVICES
-
-    def __init__(self, folder, seed):
-        super().__init__(seed)
+    def __init__(self, folder, seed, devices):
+        super().__init__(seed, devices)
         self.file = folder / "past.jsonl"
-        end = time.time() // 60 * 60
-        times = (end - (self.TURNS - turn) / self.RATE for turn in range(self.TURNS))
+        end, turns = time.time() // 60 * 60, 120 * devices
+        times = (end - (turns - turn) / self.RATE for turn in range(turns))
         made = [self.reading(turn, at) for turn, at in enumerate(times)]
         self.sent = [(device, micros) for device, micros, _ in made]
         self.file.write_bytes(b"".join(payload + b"\n" for _, _, payload in made))
@@ -172,7 +169,7 @@ class Feed(Readings):
     MALFORMED = 0.005
 
     def __init__(self, client, stream, seed, past=None):
-        super().__init__(seed)
+        super().__init__(seed, past.devices if past else 60)
         self.client, self.stream = client, stream
         self.sent, self.malformed = list(past.sent) if past else [], 0
         self.first = self.messages = len(self.sent)
@@ -243,10 +240,11 @@ class Feed(Readings):
             self.messages += len(records)
 
     def at_once(self, turns):
-        """Send all there will be, without a thread: each is there before the job begins."""
+        """Send so many more, without a thread."""
         begun = time.time() - turns / self.RATE
         for turn in range(turns):
-            self._take(turn, begun + turn / self.RATE)
+            self._take(self.first + turn, begun + turn / self.RATE)
+        self.first += turns
         self._send(float("inf"))
 
 
