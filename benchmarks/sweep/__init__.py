@@ -1,0 +1,1 @@
+"""What a number of shards costs, over devices and cadence: `python -m benchmarks.sweep`."""
