@@ -31,7 +31,6 @@ from deploy.flink.rest import Refused  # noqa: E402
 from eddyline.pipeline.prism import find_prism  # noqa: E402
 
 REGION = "eu-central-1"
-EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 POLICY = """
 defaults: {quiet: 10s}
 """
@@ -354,6 +353,10 @@ class Running:
         wait_until(lambda: self.behind(feed) <= usual, PATIENCE, "caught up")
         print(f"{what}: the lake has caught up {time.monotonic() - begun:.1f} s later")
 
+    def sent(self, feed, readings):
+        """Wait until so many have been sent."""
+        wait_until(lambda: len(feed.sent) >= readings, PATIENCE, f"{readings} readings")
+
     def arrived(self, feed):
         """Wait until every message that was sent is in the lake; of the readings many wait."""
         wait_until(lambda: self.behind(feed) == 0, PATIENCE, f"{feed.messages} messages")
@@ -520,12 +523,37 @@ class Audit:
         }
 
     @staticmethod
-    def verdicts(table, after=EVER[0], until=EVER[1]):
-        """Of each reading of a time."""
+    def verdicts(table, until=None):
+        """Of each reading, or of those up to a time."""
         rows = table.select(["reading_id", "event_time", "verdict"]).to_pylist()
         return {
-            row["reading_id"]: row["verdict"] for row in rows if after < row["event_time"] <= until
+            row["reading_id"]: row["verdict"]
+            for row in rows
+            if until is None or row["event_time"] <= until
         }
+
+    @staticmethod
+    def verdicts_of(table, readings):
+        """Of these: device and microseconds."""
+        names = ("device_id", "event_time", "verdict")
+        devices, times, verdicts = (table[name] for name in names)
+        micros = times.cast(pa.int64()).to_pylist()
+        all_of_them = zip(devices.to_pylist(), micros, verdicts.to_pylist(), strict=True)
+        return {
+            (device, time): verdict
+            for device, time, verdict in all_of_them
+            if (device, time) in readings
+        }
+
+    @staticmethod
+    def later_than(sent, first):
+        """What was sent, without the first so many of each device."""
+        seen, later = Counter(), set()
+        for device, micros in sent:
+            seen[device] += 1
+            if seen[device] > first:
+                later.add((device, micros))
+        return later
 
     @staticmethod
     def moment(sent):
