@@ -35,15 +35,22 @@ def make_client(service: str, parsers: ResponseParserFactory | None = None) -> A
     )
 
 
-def service_time(answer: Mapping[str, Any]) -> int | None:
-    """When the service answered by its own clock, in µs and rounded down to a second.
+def service_time(answer: Mapping[str, Any], took: float = 0.0) -> int | None:
+    """When the service was asked, by its own clock, in µs; no later than that, by up to a second.
 
-    A worker's clock may be wrong by any amount; the clock that stamps the messages is this one.
+    A worker's clock may be wrong by any amount; the clock that stamps the messages is this one. An
+    answer's time is that of its end, and what arrived while it was made may not be in it.
+
+    Args:
+        answer: Of boto3.
+        took: Seconds that the answer took, where that matters.
 
     Example:
         >>> headers = {"date": "Thu, 01 Jan 1970 00:00:07 GMT"}
-        >>> service_time({"ResponseMetadata": {"HTTPHeaders": headers}})
-        7000000
+        >>> service_time({"ResponseMetadata": {"HTTPHeaders": headers}}, took=0.5)
+        6500000
     """
     date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return round(parsedate_to_datetime(date).timestamp()) * 1_000_000 if date else None
+    if date is None:
+        return None
+    return round(parsedate_to_datetime(date).timestamp()) * 1_000_000 - round(took * 1_000_000)

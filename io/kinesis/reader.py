@@ -156,9 +156,7 @@ class KinesisReader:
             if not passes(error):
                 raise self._refusal(error, place, action) from error
             return Got(trouble=error)
-        # The answer's time is that of its end. What arrived while it was made may not be in it.
-        now, took = service_time(got), round((self.clock() - asked) * 1_000_000)
-        return Got(got["answer"], None if now is None else now - took)
+        return Got(got["answer"], service_time(got, self.clock() - asked))
 
     def _held(self, shard: str, place: str) -> str | None:
         held = self._iterators.pop(shard, None)

@@ -3,8 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Protocol
 
 from apache_beam.metrics import Metrics
@@ -19,6 +17,7 @@ from msgspec.structs import replace
 
 from eddyline.io.pubsub.troubles import TROUBLES, in_words, passes
 from eddyline.io.sources.columns import Columns
+from eddyline.io.sources.held import Held
 from eddyline.io.sources.outage import Outage
 from eddyline.io.sources.progress import Progress
 from eddyline.io.sources.source import Clock, Polled
@@ -54,23 +53,6 @@ class Subscription(Protocol):
     def patience(self) -> float: ...  # noqa: D102
 
 
-@dataclass
-class Leased:
-    """A pulled message that nobody else gets; times by the clock.
-
-    Args:
-        poll: The poll that pulled it.
-        since: When it was pulled.
-        until: When its lease ends.
-        committed: Whether it is to be acknowledged.
-    """
-
-    poll: int
-    since: float
-    until: float
-    committed: bool = False
-
-
 class PubSubReader:
     """Pulls from one subscription.
 
@@ -102,8 +84,7 @@ class PubSubReader:
         # The service's time less `clock`: a wall clock that is set meanwhile would close windows.
         self._ahead = now() - clock()
         self._turns = Turns()
-        self._leased: dict[str, Leased] = {}  # by ack id
-        self._lock = Lock()
+        self._held = Held()  # by ack id
         self._oldest: deque[tuple[float, int]] = deque()  # when pulled, earliest published
         self._trusted = float("-inf")  # when to believe that an empty subscription is empty
         self._failures = 0
@@ -148,8 +129,7 @@ class PubSubReader:
 
     def close(self) -> None:
         """Give back what nobody committed; what is committed later is acknowledged all the same."""
-        with self._lock:
-            self._give_back([ack for ack, leased in self._leased.items() if not leased.committed])
+        self._give_back(self._held.uncommitted())
 
     def _pull(self, wait: float) -> list[Any]:
         at = self.clock()
@@ -162,15 +142,14 @@ class PubSubReader:
         received = list(type(answer).pb(answer).received_messages)
         if not received:
             return []
-        with self._lock:
-            for one in received:
-                self._leased[one.ack_id] = Leased(self._turns.number, at, at)
-            try:
-                self._extend([one.ack_id for one in received])
-            except TROUBLES as error:  # then the next poll does; meanwhile the service's own holds
-                if not passes(error):
-                    raise
-                Metrics.counter(NAMESPACE, "retries").inc()
+        ack_ids = [one.ack_id for one in received]
+        self._held.take(ack_ids, self._turns.number, at, at)
+        try:
+            self._extend(ack_ids)
+        except TROUBLES as error:  # then the next poll does; meanwhile the service's own holds
+            if not passes(error):
+                raise
+            Metrics.counter(NAMESPACE, "retries").inc()
         return received
 
     def _answers(self) -> bool:
@@ -225,9 +204,7 @@ class PubSubReader:
             return
         others = self._turns.has_others(partition.at)
         self._trusted = self.clock() + RETURN + (self.subscription.lease if others else 0)
-        with self._lock:
-            lost = [ack for ack, leased in self._leased.items() if leased.poll >= held]
-            self._give_back([ack for ack in lost if not self._leased[ack].committed])
+        self._give_back(self._held.uncommitted(held))
 
     def _wait_out(self, error: Exception) -> None:
         """Take a trouble that may pass; so may that of a subscription that was there before.
@@ -252,9 +229,8 @@ class PubSubReader:
         One that takes its place knows nothing of it, and an emulator's gives the same ack ids to
         other messages: what is committed now must not acknowledge those.
         """
-        with self._lock:
-            self._leased.clear()
-            self._life += 1
+        self._life += 1
+        self._held.clear()
 
     def _committed(self, ack_ids: Sequence[str], life: int) -> None:
         if life != self._life:
@@ -268,29 +244,18 @@ class PubSubReader:
 
     def _keep_leases(self) -> None:
         """Extend the leases that end soon, and acknowledge what could not be so far."""
-        now, lease = self.clock(), self.subscription.lease
-        with self._lock:
-            committed = [ack for ack, leased in self._leased.items() if leased.committed]
-            soon = {
-                ack: leased
-                for ack, leased in self._leased.items()
-                if not leased.committed and leased.until - now < lease / 2
-            }
-            for ack, leased in list(soon.items()):
-                if now - leased.since > self.subscription.longest:
-                    del self._leased[ack], soon[ack]
-            self._extend(list(soon))
+        half = self.subscription.lease / 2
+        committed = self._held.committed()
+        self._extend(self._held.ending(self.clock(), half, self.subscription.longest))
         self._acknowledge(committed)
 
     def _extend(self, ack_ids: Sequence[str]) -> None:
         until = self.clock() + self.subscription.lease
         self._modify(ack_ids, self.subscription.lease)
-        for ack in ack_ids:
-            self._leased[ack].until = until
+        self._held.extend(ack_ids, until)
 
     def _give_back(self, ack_ids: Sequence[str]) -> None:
-        for ack in ack_ids:
-            del self._leased[ack]
+        self._held.forget(ack_ids)
         try:
             self._modify(ack_ids, 0)
         except TROUBLES:  # then their leases run out
@@ -308,10 +273,7 @@ class PubSubReader:
 
     def _acknowledge(self, ack_ids: Sequence[str]) -> None:
         """Acknowledge; what fails in a way that passes is tried again by a later poll."""
-        with self._lock:
-            for ack in ack_ids:
-                if ack in self._leased:
-                    self._leased[ack].committed = True
+        self._held.commit(ack_ids)
         for some in _pages(ack_ids):
             try:
                 self.client.acknowledge(
@@ -325,9 +287,7 @@ class PubSubReader:
                     raise
                 Metrics.counter(NAMESPACE, "retries").inc()
                 return
-            with self._lock:
-                for ack in some:
-                    self._leased.pop(ack, None)
+            self._held.forget(some)
 
 
 def _micros(message: Any) -> int:

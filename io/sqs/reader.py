@@ -2,8 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Protocol
 
 from apache_beam.metrics import Metrics
@@ -12,6 +10,7 @@ from msgspec.structs import replace
 from eddyline.io.aws.client import service_time
 from eddyline.io.aws.troubles import TROUBLES, code_of, in_words, passes
 from eddyline.io.sources.columns import Columns
+from eddyline.io.sources.held import Held
 from eddyline.io.sources.outage import Outage
 from eddyline.io.sources.progress import Progress
 from eddyline.io.sources.source import Clock, Polled
@@ -42,23 +41,6 @@ class Queue(Protocol):
     def longest(self) -> float: ...  # noqa: D102
 
 
-@dataclass
-class Hidden:
-    """A received message that is hidden from others; times by the clock.
-
-    Args:
-        poll: The poll that received it.
-        since: When.
-        until: When it is shown to others.
-        committed: Whether it is to be deleted.
-    """
-
-    poll: int
-    since: float
-    until: float
-    committed: bool = False
-
-
 class SqsReader:
     """Receives from one queue.
 
@@ -78,8 +60,7 @@ class SqsReader:
         self.client = client
         self.url = url
         self.clock = clock
-        self._hidden: dict[str, Hidden] = {}  # by receipt handle
-        self._lock = Lock()
+        self._held = Held()  # by receipt handle
         self._oldest: deque[tuple[float, int]] = deque()  # when received, earliest sent
         self._trusted = float("-inf")  # when to believe that an empty queue is empty
         self._turns = Turns()
@@ -123,9 +104,7 @@ class SqsReader:
 
     def close(self) -> None:
         """Show again what nobody committed; what is committed later is deleted all the same."""
-        with self._lock:
-            held = [handle for handle, hidden in self._hidden.items() if not hidden.committed]
-        self._give_back(held)
+        self._give_back(self._held.uncommitted())
 
     def _receive(self, wait: int) -> tuple[list[dict[str, Any]], int | None]:
         at = self.clock()
@@ -138,13 +117,9 @@ class SqsReader:
             MessageAttributeNames=["All"],
         )
         messages = answer.get("Messages", [])
-        with self._lock:
-            for message in messages:
-                handle = message["ReceiptHandle"]
-                self._hidden[handle] = Hidden(self._turns.number, at, at + self.queue.visibility)
-        # The answer's time is that of its end. What arrived while it was made may not be in it.
-        now, took = service_time(answer), round((self.clock() - at) * 1_000_000)
-        return messages, None if now is None else now - took
+        handles = [message["ReceiptHandle"] for message in messages]
+        self._held.take(handles, self._turns.number, at, at + self.queue.visibility)
+        return messages, service_time(answer, self.clock() - at)
 
     def _gather(self, message: dict[str, Any], columns: Columns) -> None:
         sent = {
@@ -184,36 +159,19 @@ class SqsReader:
             return
         others = self._turns.has_others(partition.at)
         self._trusted = self.clock() + RETURN + (self.queue.visibility if others else 0)
-        with self._lock:
-            hidden = self._hidden.items()
-            lost = [handle for handle, m in hidden if m.poll >= held and not m.committed]
-        self._give_back(lost)
+        self._give_back(self._held.uncommitted(held))
 
     def _keep_hidden(self) -> None:
         """Hide again what would soon be shown to others, and delete what could not be so far."""
         now = self.clock()
-        with self._lock:
-            committed = [handle for handle, m in self._hidden.items() if m.committed]
-            soon = [
-                handle
-                for handle, m in self._hidden.items()
-                if not m.committed and m.until - now < self.queue.visibility / 2
-            ]
-            for handle in list(soon):
-                if now - self._hidden[handle].since > self.queue.longest:
-                    del self._hidden[handle]
-                    soon.remove(handle)
+        committed = self._held.committed()
+        soon = self._held.ending(now, self.queue.visibility / 2, self.queue.longest)
         self._hide(soon, self.queue.visibility)
-        with self._lock:
-            for handle in soon:
-                if handle in self._hidden:
-                    self._hidden[handle].until = now + self.queue.visibility
+        self._held.extend(soon, now + self.queue.visibility)
         self._delete(committed)
 
     def _give_back(self, handles: Sequence[str]) -> None:
-        with self._lock:
-            for handle in handles:
-                self._hidden.pop(handle, None)
+        self._held.forget(handles)
         try:
             self._hide(handles, 0)
         except TROUBLES:  # then they are shown again in their time
@@ -231,10 +189,7 @@ class SqsReader:
 
     def _committed(self, handles: Sequence[str]) -> None:
         """Delete; what fails in a way that passes is tried again by a later poll."""
-        with self._lock:
-            for handle in handles:
-                if handle in self._hidden:
-                    self._hidden[handle].committed = True
+        self._held.commit(handles)
         try:
             self._delete(handles)
         except TROUBLES as error:
@@ -250,10 +205,7 @@ class SqsReader:
             )
             # One that failed by its own fault is gone; one by the service's is tried again.
             again = {int(one["Id"]) for one in answer.get("Failed", []) if not one["SenderFault"]}
-            with self._lock:
-                for n, handle in enumerate(ten):
-                    if n not in again:
-                        self._hidden.pop(handle, None)
+            self._held.forget(handle for n, handle in enumerate(ten) if n not in again)
 
 
 def _sent_time(message: dict[str, Any]) -> int:

@@ -68,7 +68,7 @@ def test_a_merged_shard_waits_for_both_its_parents(fake):
     assert payloads(messages) == [b"before"] * 90 + [b"after"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seed=st.integers(0, 10**9), readers=st.integers(1, 3), page=st.sampled_from([1, 7, 100]))
 def test_a_device_keeps_its_order_through_reshardings_and_restarts(fake, seed, readers, page):
     chance = random.Random(seed)
