@@ -77,13 +77,18 @@ def _kinesis(log: Path) -> Emulated:
         child, says = Child("kinesalite", command, log), "Kinesis (kinesalite)"
         child.await_port(port, START)
     else:
-        child, port = _moto(log)
+        child, port = start_moto(log)
         says = "Kinesis (moto)"
     environment = {**AWS, "AWS_ENDPOINT_URL_KINESIS": f"http://127.0.0.1:{port}"}
     return Emulated(child, says, f"kinesis:{NAME}", f"kinesis:{NAME}", environment)
 
 
-def _moto(log: Path) -> tuple[Child, int]:
+def start_moto(log: Path) -> tuple[Child, int]:
+    """AWS on loopback, and its port.
+
+    Raises:
+        Lost: moto is not installed, or does not start; the words say what to do.
+    """
     if find_spec("moto") is None or find_spec("flask") is None:
         raise Lost(
             "an emulated Kinesis needs moto: pip install 'moto[server]' (it is among the "
@@ -115,7 +120,12 @@ def _make_kinesis() -> None:
 PROJECT = "projects/live"
 
 
-def _pubsub(log: Path) -> Emulated:
+def start_pubsub(log: Path, port: int | None = None) -> tuple[Child, int]:
+    """Google's Pub/Sub emulator on loopback, and its port; a free one by default.
+
+    Raises:
+        Lost: It is not installed, or does not start; the words say what to do.
+    """
     gcloud = shutil.which("gcloud")
     if gcloud is None or shutil.which("java") is None:
         raise Lost("an emulated Pub/Sub needs the Google Cloud SDK and Java")
@@ -123,10 +133,15 @@ def _pubsub(log: Path) -> Emulated:
     program /= "cloud-pubsub-emulator"
     if not program.exists():
         raise Lost("an emulated Pub/Sub needs: gcloud components install pubsub-emulator")
-    port = free_port()
+    port = port or free_port()
     command = [str(program), "--host=127.0.0.1", f"--port={port}"]
     child = Child("the Pub/Sub emulator", command, log)
     child.await_port(port, START)
+    return child, port
+
+
+def _pubsub(log: Path) -> Emulated:
+    child, port = start_pubsub(log)
     return Emulated(
         child,
         "Pub/Sub (Google's emulator)",

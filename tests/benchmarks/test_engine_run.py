@@ -9,13 +9,11 @@ from benchmarks.engines.prism import prism
 from benchmarks.engines.run import Run, lead_to
 from benchmarks.engines.workload import Workload
 from eddyline.pipeline.live.child import free_port
-from eddyline.pipeline.prism import find_prism
 
 
 @pytest.mark.job
+@pytest.mark.usefixtures("prism")
 def test_a_backlog_is_measured_apart_from_its_warm_up(tmp_path, monkeypatch):
-    if find_prism() is None:
-        pytest.skip("needs Prism: make prism")
     port = free_port()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.setenv(name, "")  # so that what `lead_to` sets is taken back

@@ -17,19 +17,6 @@ from chaos.proxy import Proxy  # noqa: E402
 from chaos.recovery import Recovery  # noqa: E402
 from chaos.senders import ToKinesis, ToPubSub  # noqa: E402
 
-from eddyline.pipeline.prism import NoPrism, find_prism  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def prism():
-    try:
-        found = find_prism()
-    except NoPrism as error:
-        pytest.skip(str(error))
-    if found is None:
-        pytest.skip("needs Prism: make prism, or EDDYLINE_PRISM=path")
-    return found
-
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory):
@@ -112,9 +99,9 @@ def to_kinesis(moto):
 
 
 @pytest.fixture
-def pubsub(monkeypatch):
+def pubsub(tmp_path_factory, monkeypatch):
     """The Pub/Sub emulator, which can be killed and started again."""
-    emulator = PubSubEmulator()
+    emulator = PubSubEmulator(tmp_path_factory.mktemp("pubsub") / "emulator.log")
     for name, value in emulator.environment.items():
         monkeypatch.setenv(name, value)
     yield emulator

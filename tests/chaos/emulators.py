@@ -1,15 +1,13 @@
 """The services that a job talks to, each a process of its own that can be killed and come back."""
 
 import os
-import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import boto3
 import pytest
-from chaos.waiting import free_port, listens, wait_until
+from chaos.waiting import listens, wait_until
+
+from eddyline.pipeline.live.child import Lost
+from eddyline.pipeline.live.emulators import start_moto, start_pubsub
 
 REGION = "eu-central-1"
 
@@ -23,14 +21,7 @@ class Moto:
     """
 
     def __init__(self, log):
-        self.log = log.open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "eddyline.pipeline.live.moto"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-        )
-        self.port = int(self.process.stdout.readline())
+        self.child, self.port = start_moto(log)
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = self.through(self.url)
 
@@ -56,40 +47,28 @@ class Moto:
         )
 
     def close(self):
-        self.process.stdin.close()  # it ends by that
-        self.process.wait(20)
-        self.process.stdout.close()
-        self.log.close()
+        self.child.end()
 
 
 class PubSubEmulator:
     """Google's emulator, which keeps everything in memory: killed, it has lost it all."""
 
-    def __init__(self):
-        gcloud = shutil.which("gcloud")
-        folder = Path(gcloud or ".").resolve().parents[1] / "platform" / "pubsub-emulator"
-        self.program = folder / "bin" / "cloud-pubsub-emulator"
-        if not (gcloud and self.program.exists() and shutil.which("java")):
-            pytest.skip("needs java and `gcloud components install pubsub-emulator`")
-        self.port = free_port()
+    def __init__(self, log):
+        self.log = log
+        try:
+            self.child, self.port = start_pubsub(log)
+        except Lost as reason:
+            pytest.skip(str(reason))
         self.environment = {"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.port}"}
-        self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
-            [self.program, "--host=127.0.0.1", f"--port={self.port}"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # it is a script that starts another one
-        )
-        wait_until(lambda: listens(self.port), 60, "the Pub/Sub emulator")
+        """Start it again, where it was."""
+        self.child, _ = start_pubsub(self.log, self.port)
 
     def kill(self):
         """`kill -9`, of the script and of the server that it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.child.end(hard=True)
         wait_until(lambda: not listens(self.port), 10, "the Pub/Sub emulator's end")
 
     def close(self):
-        if self.process.poll() is None:
-            self.kill()
+        self.child.end()

@@ -3,6 +3,7 @@
 ARGV and LOG are handed in.
 """
 
+import atexit
 import os
 import runpy
 import signal
@@ -14,4 +15,8 @@ with Path(LOG).open("ab") as said:  # noqa: F821
     os.dup2(said.fileno(), 2)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["", *ARGV[1:]]  # noqa: F821
-runpy.run_module(ARGV[0], run_name="__main__", alter_sys=True)  # noqa: F821
+try:
+    runpy.run_module(ARGV[0], run_name="__main__", alter_sys=True)  # noqa: F821
+finally:
+    # A fork ends without them, and Beam ends a Prism that it started only there.
+    atexit._run_exitfuncs()

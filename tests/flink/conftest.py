@@ -5,7 +5,6 @@ import os
 import random
 import runpy
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -28,7 +27,7 @@ if str(ROOT) not in sys.path:
 from deploy.flink.cluster import new_cluster  # noqa: E402
 from deploy.flink.parts import Parts, Unavailable, fetch  # noqa: E402
 from deploy.flink.rest import Refused  # noqa: E402
-from eddyline.pipeline.prism import find_prism  # noqa: E402
+from eddyline.pipeline.live.emulators import start_moto  # noqa: E402
 
 REGION = "eu-central-1"
 POLICY = """
@@ -49,12 +48,10 @@ def wait_until(condition, seconds, what):
 
 
 @pytest.fixture(scope="session")
-def aws():
+def aws(tmp_path_factory):
     """A Kinesis of `eddyline live`: moto's own looks at all records of a stream for each put."""
-    command = [sys.executable, "-m", "eddyline.pipeline.live.moto"]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server, port = start_moto(tmp_path_factory.mktemp("aws") / "moto.log")
     try:
-        port = int(server.stdout.readline())
         os.environ.update(  # the cluster's workers inherit it
             AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}",
             AWS_ACCESS_KEY_ID="testing",
@@ -64,7 +61,7 @@ def aws():
         )
         yield boto3.client("kinesis", region_name=REGION)
     finally:
-        server.communicate()  # it ends with its input
+        server.end()
 
 
 @pytest.fixture(scope="session")
@@ -267,12 +264,12 @@ class Running:
         self.job = None
         self._clients = []
 
-    def begun_elsewhere(self, past):
+    def begun_elsewhere(self, past, prism):
         """The devices' past goes through the job on Prism, in few shards, into the same lake."""
         log, states = self.folder / "prism.log", self.folder / "states.parquet"
         flags = [f"--source={past.file}", *self.settings, f"--lake={self.lake}", "--shards=5"]
         flags += ["--export-state", "--flush-seconds=1"]
-        engine = ["--runner=PrismRunner", f"--prism_location={prism()}", "--streaming"]
+        engine = ["--runner=PrismRunner", f"--prism_location={prism}", "--streaming"]
         self.commands.run(log, "eddyline.pipeline", "run", *flags, *engine)
         exported = ["state", "export", f"--lake={self.lake}", f"--out={states}"]
         self.commands.run(log, "eddyline.pipeline", *exported)
@@ -365,11 +362,11 @@ class Running:
         """Wait until every step has seen the end of the stream."""
         wait_until(lambda: self.cluster.rest.drained(self.job), PATIENCE, "drained")
 
-    def settle(self):
-        """Wait until nothing waits in any step, of a source that ends; end the job."""
+    def drain(self):
+        """End the source, and the job once nothing waits in any step, as a user does."""
         self.stop_file.touch()
-        wait_until(lambda: self.cluster.rest.settled(self.job), PATIENCE, "settled")
-        self.cancel()
+        where = ["--folder", str(self.cluster.folder)]
+        self.commands.run(self.folder / "drain.log", "deploy.flink", *where, "drain")
         wait_until(lambda: self.engine_state() == "CANCELED", 30, "canceled")
 
     def stop_with_savepoint(self):
@@ -410,13 +407,6 @@ class Running:
         log = self.folder / "replay.log"
         self.commands.run(log, "eddyline.pipeline", "replay", *flags)
         return into
-
-
-def prism():
-    found = find_prism()
-    if found is None:
-        pytest.skip("needs Prism: EDDYLINE_PRISM=path, or `prism` on the PATH (make prism)")
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -31,12 +31,12 @@ def every_row_once(told, audit):
 
 
 @pytest.fixture(scope="module")
-def travelled(running, feed, kill, past, tmp_path_factory):
+def travelled(running, feed, kill, past, prism, tmp_path_factory):
     """From Prism to Flink, over other shards, through every kill, another policy and the end."""
     running = running("travelled")
     # So many that a bundle touches a few of a shard's: its state is a log that is compacted.
     before = past(tmp_path_factory.mktemp("past"), seed=5, devices=300)
-    running.begun_elsewhere(before)
+    running.begun_elsewhere(before, prism)
     with feed("travelled", past=before) as feed:
         running.submit()
         running.checkpointed()
@@ -58,7 +58,7 @@ def travelled(running, feed, kill, past, tmp_path_factory):
         running.checkpointed()
         running.sent(feed, running.changed_at + 20 * feed.devices)
     running.arrived(feed)
-    running.settle()
+    running.drain()
     running.policy.write_text(policy)
     return Told(running, feed)
 
@@ -129,7 +129,7 @@ def test_while_checkpoints_fail_nothing_is_committed_that_a_restore_would_make_a
         kill.task_manager()
         running.checkpointed()
     running.arrived(feed)
-    running.settle()
+    running.drain()
     told = Told(running, feed)
     every_row_once(told, audit)
     for name, of in (
@@ -155,7 +155,7 @@ def test_killed_right_after_its_end_a_stream_is_whole_and_once_in_the_lake(
     running.drained()
     kill.all_of_it()
     running.submit(f"--savepoint_path={running.last_checkpoint()}")
-    running.settle()
+    running.drain()
     assert running.counts()["restored"] == 1
     told = Told(running, feed)
     every_row_once(told, audit)

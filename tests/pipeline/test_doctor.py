@@ -288,14 +288,8 @@ def test_permissions_are_asked_for_by_name():
 
 
 @pytest.fixture
-def pubsub(monkeypatch):
-    module = service("io", "results", "pubsub_emulator.py")
-    try:
-        with module.running() as address:
-            monkeypatch.setenv("PUBSUB_EMULATOR_HOST", address)
-            yield
-    except module.NotHere as missing:
-        pytest.skip(str(missing))
+def pubsub(pubsub_emulator, monkeypatch):
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
 
 
 @pytest.mark.job

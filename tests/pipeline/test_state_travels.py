@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -123,16 +121,6 @@ def test_what_waits_at_the_end_is_handed_over_and_told_once(run, whole, rows_of)
 def test_without_the_states_the_second_half_learns_anew(run, rows_of):
     verdicts = rows_of(run("second"), "readings").column("verdict").to_pylist()
     assert "WARM_UP" in verdicts
-
-
-@pytest.fixture
-def prism():
-    cached = Path.home() / ".cache" / "eddyline" / "prism"
-    found = os.environ.get("EDDYLINE_PRISM") or shutil.which("prism")
-    found = found or (str(cached) if cached.is_file() else None)
-    if not found:
-        pytest.skip("needs Prism: EDDYLINE_PRISM=path, or `prism` on the PATH (make prism)")
-    return found
 
 
 @pytest.mark.timeout(180)

@@ -14,8 +14,6 @@ from statistics import median
 
 import pytest
 
-from eddyline.pipeline.prism import NoPrism, find_prism
-
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 RATE, DEVICES = 400, 100
@@ -51,17 +49,11 @@ def engine_of(pid):
 
 
 @pytest.fixture(scope="module")
-def soaked(tmp_path_factory):
+def soaked(prism, tmp_path_factory):
     """Run it; its samples, its lines while it ran, all it said, and its exit code."""
     pytest.importorskip("moto")
     if not Path("/proc/self/status").exists():
         pytest.skip("reads memory from /proc")
-    try:
-        prism = find_prism()
-    except NoPrism as error:
-        pytest.skip(str(error))
-    if prism is None:
-        pytest.skip("needs Prism: make prism, or EDDYLINE_PRISM=path")
     folder = tmp_path_factory.mktemp("soak")
     seconds = WARM_UP + MINUTES * 60
     options = {

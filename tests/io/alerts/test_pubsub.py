@@ -1,13 +1,7 @@
 """Pub/Sub against the emulator of the Google Cloud SDK."""
 
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -20,53 +14,15 @@ SUBSCRIPTION = "projects/a-project/subscriptions/reader"
 pytestmark = pytest.mark.job
 
 
-def emulator_program():
-    gcloud = shutil.which("gcloud")
-    roots = [Path(gcloud).resolve().parents[1]] if gcloud else []
-    for root in [*roots, Path("/usr/lib/google-cloud-sdk")]:
-        program = root / "platform" / "pubsub-emulator" / "bin" / "cloud-pubsub-emulator"
-        if program.exists() and shutil.which("java"):
-            return program
-    return None
-
-
-@pytest.fixture(scope="module")
-def emulator():
-    if (program := emulator_program()) is None:
-        pytest.skip("needs the Pub/Sub emulator of the Google Cloud SDK, and Java")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [program, "--host=127.0.0.1", f"--port={port}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, "the emulator did not start"
-                time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 @pytest.fixture
-def clients(emulator, monkeypatch):
+def clients(pubsub_emulator, monkeypatch):
     import grpc
     from google.pubsub_v1 import PublisherClient, SubscriberClient
     from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
     from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator)
-    channel = grpc.insecure_channel(emulator)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
+    channel = grpc.insecure_channel(pubsub_emulator)
     publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
     subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
     yield publisher, subscriber

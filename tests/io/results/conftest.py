@@ -1,8 +1,5 @@
 """Rows to publish, and the services to publish to: moto and Google's Pub/Sub emulator."""
 
-import importlib.util
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
@@ -74,18 +71,3 @@ def aws(moto, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
-@pytest.fixture(scope="session")
-def emulator():
-    """The address of a Pub/Sub emulator."""
-    found = importlib.util.spec_from_file_location(
-        "pubsub_emulator", Path(__file__).with_name("pubsub_emulator.py")
-    )
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    try:
-        with module.running() as address:
-            yield address
-    except module.NotHere as missing:
-        pytest.skip(str(missing))

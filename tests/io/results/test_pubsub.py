@@ -15,14 +15,14 @@ pytestmark = pytest.mark.job
 
 
 @pytest.fixture
-def topic(emulator, monkeypatch, request):
+def topic(pubsub_emulator, monkeypatch, request):
     """A topic and what its subscription, which keeps the order, has got."""
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
     number = abs(hash(request.node.name))
     name, subscription = f"projects/p/topics/t{number}", f"projects/p/subscriptions/s{number}"
     own = PubSubPublisher(name, ordered=False)
     own._client.create_topic(name=name)
-    channel = grpc.insecure_channel(emulator)
+    channel = grpc.insecure_channel(pubsub_emulator)
     subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
     subscriber.create_subscription(
         request={"name": subscription, "topic": name, "enable_message_ordering": True}

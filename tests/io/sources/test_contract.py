@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -33,6 +32,8 @@ from eddyline.io.sources.source import Unreadable
 from eddyline.io.sources.until import Until
 from eddyline.io.sqs.body import ENCODING, body_of
 from eddyline.io.sqs.source import Sqs
+from eddyline.pipeline.live.child import Lost, free_port
+from eddyline.pipeline.live.emulators import start_pubsub
 
 pytestmark = pytest.mark.job
 
@@ -48,12 +49,6 @@ POISON = [
     MAGIC + bytes(20),
     b"x" * 200_000,
 ]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class OnAws:
@@ -183,28 +178,19 @@ class PubSubOnEmulator:
     nobody_there = ("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
 
     def __init__(self):
-        gcloud = shutil.which("gcloud")
-        folder = Path(gcloud or ".").resolve().parents[1] / "platform" / "pubsub-emulator"
-        program = folder / "bin" / "cloud-pubsub-emulator"
-        if not (gcloud and program.exists() and shutil.which("java")):
-            pytest.skip("needs java and `gcloud components install pubsub-emulator`")
-        port = free_port()
+        folder = Path(tempfile.mkdtemp())
+        try:
+            self.child, port = start_pubsub(folder / "emulator.log")
+        except Lost as reason:
+            pytest.skip(str(reason))
         self.environment = {
             "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{port}",
             "NO_GCE_CHECK": "true",
             "CLOUDSDK_CONFIG": os.devnull,
         }
-        self.process = subprocess.Popen(
-            [program, "--host=127.0.0.1", f"--port={port}"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # it is a script that starts another one
-        )
-        wait_for(port)
 
     def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait()
+        self.child.end()
 
     def make(self):
         name = f"telemetry-{next(NUMBERS)}"

@@ -2,14 +2,8 @@
 
 import json
 import logging
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import threading
 import time
-from pathlib import Path
 
 import apache_beam as beam
 import boto3
@@ -28,16 +22,6 @@ from eddyline.io.sqs.source import Sqs
 from eddyline.transforms import coder  # noqa: F401 registers how batches cross to the engine
 
 pytestmark = pytest.mark.job
-
-
-@pytest.fixture
-def prism():
-    cached = Path.home() / ".cache" / "eddyline" / "prism"
-    found = os.environ.get("EDDYLINE_PRISM") or shutil.which("prism")
-    found = found or (str(cached) if cached.is_file() else None)
-    if not found:
-        pytest.skip("needs Prism: EDDYLINE_PRISM=path, or `prism` on the PATH (make prism)")
-    return found
 
 
 @pytest.fixture
@@ -168,32 +152,8 @@ def test_files_are_read_as_they_appear(prism, tmp_path):
 
 
 @pytest.fixture
-def emulator(monkeypatch):
-    gcloud = shutil.which("gcloud")
-    folder = Path(gcloud or ".").resolve().parents[1] / "platform" / "pubsub-emulator"
-    program = folder / "bin" / "cloud-pubsub-emulator"
-    if not (gcloud and program.exists() and shutil.which("java")):
-        pytest.skip("needs java and `gcloud components install pubsub-emulator`")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [program, "--host=127.0.0.1", f"--port={port}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # it is a script that starts another one
-    )
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
-    for _ in range(300):
-        time.sleep(0.1)
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.1).close()
-        except OSError:
-            continue
-        break
-    yield
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait()
+def emulator(pubsub_emulator, monkeypatch):
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
 
 
 @pytest.mark.timeout(120)

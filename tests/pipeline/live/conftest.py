@@ -11,7 +11,6 @@ import time
 import pytest
 
 from eddyline.pipeline.live.lake import LakeWatch
-from eddyline.pipeline.prism import NoPrism, find_prism
 
 COMMAND = (
     "import typer; from eddyline.pipeline.commands import live as c; typer.run(c.live_command)"
@@ -73,15 +72,9 @@ class Run:
 
 
 @pytest.fixture
-def live(tmp_path):
+def live(prism, tmp_path):
     """Start it; what is left of it ends with the test."""
     pytest.importorskip("moto")
-    try:
-        prism = find_prism()
-    except NoPrism as error:
-        pytest.skip(str(error))
-    if prism is None:
-        pytest.skip("needs Prism: make prism, or EDDYLINE_PRISM=path")
     runs = []
 
     def start(*options):
