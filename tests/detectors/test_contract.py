@@ -123,9 +123,7 @@ def observe_split(detector, state, rows, cuts):
     )
 
 
-PROPERTY = settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+PROPERTY = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @PROPERTY

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from river.anomaly import HalfSpaceTrees
 
@@ -27,7 +27,6 @@ def leaf_path(root, x):
     return number
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-100, 1200), min_size=3, max_size=3),
     st.integers(0, 5),

@@ -86,7 +86,7 @@ def test_twenty_thousand_readings_score_bit_equal_to_river(limits):
 VALUES = st.sampled_from([-40.0, 0.0, 20.0, 20.5, 21.0, 85.0]) | st.floats(-40, 85)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     channels=st.integers(1, 4),
     n_trees=st.integers(1, 4),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eddyline.detectors.channel import Channel
@@ -22,7 +22,6 @@ def observe(detector, values, state=None):
     return detector.observe(state, np.zeros(len(values)), np.arange(len(values)), values)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-40, 85), min_size=2, max_size=40), st.floats(-40, 85))
 def test_within_the_window_it_is_the_plain_mean_and_deviation(before, value):
     detector = MovingAverage((TEMPERATURE,), window=len(before))

@@ -80,7 +80,7 @@ def test_values_on_a_threshold_go_the_way_they_go_in_scikit_learn(forest):
     np.testing.assert_allclose(own, -sklearn.score_samples(features), rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(0, 700), max_size=6).map(sorted), seed=st.integers(0, 99))
 def test_a_rows_score_does_not_depend_on_the_rows_beside_it(golden, cuts, seed):
     features = rows(700, seed)

@@ -2,7 +2,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eddyline.detectors.counters import largest_size, pack, unpack, unpack_row
@@ -64,7 +64,6 @@ GROUPS = st.integers(1, 20).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(GROUPS)
 @example([65_535] * 160)
 @example([0] * 64)
@@ -80,7 +79,6 @@ def test_counters_take_the_bytes_the_format_says():
     )
 
 
-@settings(deadline=None)
 @given(GROUPS, st.data())
 def test_no_part_of_a_group_is_taken_for_a_whole_one(counters, data):
     body = packed(counters)
@@ -107,7 +105,6 @@ def test_a_malformed_group_is_not_good(body):
     assert not unpacked(body, 8)[1]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from([8, 64, 72]))
 def test_any_bytes_are_read_without_leaving_them(body, length):
     counters, good = unpacked(body, length)
@@ -116,7 +113,6 @@ def test_any_bytes_are_read_without_leaving_them(body, length):
         assert unpacked(packed(counters), length) == (counters, True)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_fleet_comes_back_bit_equal(seed):
     state = fleet(4, seed)

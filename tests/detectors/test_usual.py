@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eddyline.detectors.channel import Channel
@@ -26,7 +26,6 @@ def observe(values, window=300, state=None):
     return observe_usual(window, TEMPERATURE, state, np.zeros(len(values), np.int32), values)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-40, 85), min_size=3, max_size=40))
 def test_within_the_window_they_are_the_plain_mean_deviation_and_mean_change(values):
     about = observe(values)[-1, :, 0]
@@ -42,7 +41,6 @@ def test_within_the_window_they_are_the_plain_mean_deviation_and_mean_change(val
     assert about[DEVIATION] == pytest.approx(np.std(before) + floor, rel=1e-6, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_infinity=False), max_size=60))
 def test_signs_lie_between_minus_and_plus_one_whatever_comes(values):
     about = observe(values)

@@ -37,7 +37,7 @@ from eddyline.schemas.record import (
 
 pytestmark = pytest.mark.many
 
-quick = settings(deadline=None, max_examples=25)
+quick = settings(max_examples=25)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIME = st.datetimes(timezones=st.just(UTC))  # of the years 1 to 9999
 
@@ -312,7 +312,7 @@ REQUIRED = [
 
 
 @pytest.mark.parametrize(("record", "required"), REQUIRED)
-@settings(deadline=None, max_examples=3)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_null_in_a_required_field_is_refused_by_all(record, required, data):
     row = {**data.draw(rows(record)), required: None}

@@ -55,7 +55,7 @@ class FlakyEndpoint:
         return f"FlakyEndpoint({sorted(self.bad)})"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(number=st.integers(0, 30), data=st.data())
 def test_every_reading_stays_and_those_without_a_score_have_a_dead_letter(
     contract, readings, number, data

@@ -267,7 +267,7 @@ ANSWERS = st.lists(st.sampled_from(["ok", "busy", "no"]), min_size=1, max_size=2
 
 
 @given(ANSWERS, ANSWERS, st.integers(1, 12))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_transitions_are_delivered_or_dead_letters_whatever_the_peers_answer(one, two, number):
     incidents = [incident(f"{n % 5}", n // 5, "updated") for n in range(number)]
     told, dead = run_all(incidents, {"one": Scripted(*one), "two": Scripted(*two)})

@@ -92,7 +92,7 @@ def test_the_shard_of_a_device_is_the_same_for_ever():
     assert {shard_of(d, 1) for d in devices} == {0}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from(("a", "b", "c", "d", "ä")), max_size=30), st.integers(1, 16))
 def test_a_batch_is_split_without_loss_and_in_order(readings, devices, shards):
     batch = readings([(device, 0, i) for i, device in enumerate(devices)])
@@ -172,7 +172,7 @@ def test_workers_remember_a_bounded_number_of_fleets(worker, new_state, readings
     assert len(watch._decoded) == 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(12)))
 def test_the_bounded_form_takes_readings_in_the_order_of_their_arrival(
     fleet_settings, readings, order

@@ -160,7 +160,7 @@ def test_rows_do_not_tell_of_failed_bundles_restored_checkpoints_and_other_worke
         "states",
     }
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(EVENTS)
     def check(events):
         disturbed = shard()

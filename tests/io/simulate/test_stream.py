@@ -143,7 +143,7 @@ def test_messages_gives_the_same_one_by_one(simulation, received):
     assert [arrival for arrival, _ in pairs] == received.stream.arrival_time.tolist()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     devices=st.integers(1, 9),
     sites=st.integers(1, 9),

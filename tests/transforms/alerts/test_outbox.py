@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eddyline.schemas.alert import Failed, Incident
@@ -260,7 +260,6 @@ def drive(steps, *, reencode) -> Seen:
 
 
 @given(STEPS)
-@settings(deadline=None)
 def test_every_alert_is_settled_once_in_the_order_of_its_incident(steps):
     seen = drive(steps, reencode=False)
     assert sorted(seen.settled) == sorted(seen.added)
@@ -270,6 +269,5 @@ def test_every_alert_is_settled_once_in_the_order_of_its_incident(steps):
 
 
 @given(STEPS)
-@settings(deadline=None)
 def test_going_through_state_changes_nothing(steps):
     assert drive(steps, reencode=True) == drive(steps, reencode=False)

@@ -23,9 +23,7 @@ ARRIVAL = 1_767_312_000_000_000  # 2026-01-02T00:00:00Z
 ROOM = load_contract("room")
 RULES = (DropRule("tests", device="test-*"), DropRule("beats", type="heartbeat"))
 DECODERS = [Decoder(ROOM, PayloadParser(ROOM, rules)) for rules in ((), RULES)]
-WITHOUT_A_CLOCK = settings(
-    deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+WITHOUT_A_CLOCK = settings(database=None, suppress_health_check=[HealthCheck.too_slow])
 
 READING = {
     "device_id": "a",

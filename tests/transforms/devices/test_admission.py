@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eddyline.transforms.devices.admission import (
@@ -34,7 +34,6 @@ def ids_of(admission, row):
     return ids[ends[row] - number[row] : ends[row]].tolist()
 
 
-@settings(deadline=None)
 @given(READINGS, st.integers(0, 12), st.integers(1, 5))
 def test_the_compiled_kernel_and_its_source_agree(readings, disorder, remember):
     compiled, plain = new_admission(3, remember), new_admission(3, remember)
@@ -45,7 +44,6 @@ def test_the_compiled_kernel_and_its_source_agree(readings, disorder, remember):
         assert one.tobytes() == other.tobytes()
 
 
-@settings(deadline=None)
 @given(READINGS, st.integers(0, 12), st.integers(1, 5), st.integers(0, 60))
 def test_admission_keeps_to_its_words(readings, disorder, remember, cut):
     """Against a plain model of the docstring, in one call and in two."""
@@ -109,7 +107,6 @@ def test_a_grown_admission_keeps_what_it_knew_and_knows_nothing_of_the_new_ones(
     assert admitted([(0, 7, 3), (1, 7, 3), (2, 0, 0)], after) == [DUPLICATE, WAITING, WAITING]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=9), max_size=4),
     st.integers(1, 5),
@@ -143,7 +140,6 @@ def test_as_many_as_are_remembered_are_remembered(remember):
     assert ids_of(admission, 0) == list(range(2 * remember, 3 * remember))
 
 
-@settings(deadline=None)
 @given(READINGS, READINGS, st.integers(1, 5))
 def test_the_newest_ids_of_some_devices_bring_another_memory_up_to_them(first, more, remember):
     ahead, behind = new_admission(3, remember), new_admission(3, remember)

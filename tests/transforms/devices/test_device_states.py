@@ -97,7 +97,7 @@ def streams(draw):
     return batches, draw(st.integers(1, len(batches) - 1))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(streams(), st.integers(1, 4), st.integers(1, 9))
 def test_devices_that_move_to_other_shards_go_on_bit_for_bit(
     new_fleet, readings, stream, before, after

@@ -132,7 +132,7 @@ def assert_same(found, expected, contract):
 @pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("shards", [1, 3, 16])
 def test_order_copies_batches_and_shards_do_not_matter(contract, run, detector, shards):
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(disturbed())
     def same(case):
         rows, batches = case
@@ -145,7 +145,7 @@ def test_order_copies_batches_and_shards_do_not_matter(contract, run, detector, 
     same()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(disturbed())
 def test_one_reading_at_a_time_is_the_same(contract, run, case):
     rows, batches = case
@@ -163,7 +163,7 @@ def test_writing_and_reading_the_state_between_any_two_batches_is_the_same(
         assert encode_fleet(again) == encode_fleet(fleet)
         return again
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(disturbed())
     def same(case):
         rows, batches = case
@@ -173,7 +173,7 @@ def test_writing_and_reading_the_state_between_any_two_batches_is_the_same(
     same()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(disturbed(), st.lists(st.integers(0, 60), min_size=1, max_size=8))
 def test_a_watermark_that_keeps_its_promise_changes_nothing(contract, run, case, behind):
     rows, batches = case
@@ -187,7 +187,7 @@ def test_a_watermark_that_keeps_its_promise_changes_nothing(contract, run, case,
     assert_same(run(batches, 3, between=advanced), run([rows]), contract)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(disturbed())
 def test_every_reading_is_a_duplicate_or_unique_and_every_unique_one_is_scored_once(run, case):
     _, batches = case
@@ -204,7 +204,7 @@ def test_every_reading_is_a_duplicate_or_unique_and_every_unique_one_is_scored_o
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(disturbed(), st.data())
 def test_what_comes_beyond_the_bound_is_late_and_teaches_nothing(new_fleet, run, case, data):
     rows, batches = case

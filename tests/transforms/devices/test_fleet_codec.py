@@ -186,7 +186,7 @@ def test_what_is_no_fleet_is_refused_with_its_reason(new_fleet, state, reason):
         decode_fleet(state, new_fleet())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_fleet_that_was_cut_or_changed_anywhere_is_refused(new_fleet, first_half, data):
     state = encode_fleet(first_half)

@@ -172,7 +172,7 @@ def test_base_and_log_are_the_fleet_after_every_step(
 ):
     monkeypatch.setattr(fleet_log, "MOST_DELTAS", most_deltas)
 
-    @settings(max_examples=examples, deadline=None)
+    @settings(max_examples=examples)
     @given(st.lists(STEPS, max_size=14))
     def check(steps):
         written = Written(new_fleet(detector), lambda: new_fleet(detector), new_state(), readings)
@@ -483,7 +483,7 @@ def test_the_order_of_the_bag_does_not_matter(damaged, new_fleet):
 def test_a_delta_that_was_cut_or_changed_anywhere_is_refused(damaged, new_fleet):
     log = damaged.state.cells[1].values
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(st.data())
     def check(data):
         which = data.draw(st.integers(0, 3))

@@ -38,7 +38,7 @@ def test_readings_are_released_by_device_in_the_order_of_time_and_id(new_waiting
     assert waiting.release(np.full(2, T0))[0].num_rows == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_what_waited_without_what_has_gone_and_with_what_has_come_is_what_waits(
     new_waiting, readings, steps

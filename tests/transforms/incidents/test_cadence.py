@@ -118,7 +118,7 @@ def test_readings_of_one_time_teach_no_gap():
 GAPS = st.lists(st.sampled_from((0.0, 0.000001, 1.0, 59.0, 61.5, 700.0, 90_000.0)), max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(GAPS, min_size=1, max_size=3), st.booleans())
 def test_a_gap_is_a_silence_exactly_when_it_was_due_before(devices, compiled):
     """Seen by the next reading or by the time that passes: the same moment. Any split agrees."""

@@ -192,7 +192,7 @@ def cycle(fleet, new_fleet):
     return again
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(disturbed(), st.integers(1, 4), st.booleans())
 def test_order_batches_shards_and_restarts_do_not_show(
     new_fleet, enriched, disturbed, shards, restarts
@@ -219,7 +219,7 @@ def test_order_batches_shards_and_restarts_do_not_show(
     assert ours == theirs
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(streams())
 def test_rows_have_their_schema_and_every_incident_its_order(contract, new_fleet, enriched, drawn):
     rows, _ = drawn

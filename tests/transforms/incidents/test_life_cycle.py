@@ -378,7 +378,7 @@ class LifeCycle(RuleBasedStateMachine):
         assert sum(kind in ("event", "condition") for kind in by_slot) <= 1
 
 
-LifeCycle.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+LifeCycle.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestLifeCycle = LifeCycle.TestCase
 
 

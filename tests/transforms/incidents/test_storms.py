@@ -420,7 +420,7 @@ def transitions(draw):
     return [r for of_incident in rows.values() for r in of_incident]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(transitions(), st.data())
 def test_any_order_and_any_split_behind_the_watermark_give_the_same_rows(rows, data):
     lag = data.draw(st.sampled_from((0, 11 * SECOND)), label="lag")
@@ -447,7 +447,7 @@ def test_any_order_and_any_split_behind_the_watermark_give_the_same_rows(rows, d
     assert canonical(came) == canonical(rows)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(transitions(), st.data())
 def test_whatever_comes_when_each_row_leaves_once_and_storms_end_once(rows, data):
     storms, out = SiteStorms(SITE, RULE), []

@@ -57,7 +57,7 @@ def test_a_channel_without_a_value_is_counted_zero_and_null_elsewhere(minutes):
             assert row[f"{channel}_{statistic}"] is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 200), st.floats(-40, 85)),
@@ -109,7 +109,7 @@ def test_only_devices_that_changed_get_a_revision():
     assert told.revise(["a", "b", "new"], [6, 7, 1]) == [None, 1, 0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(("a", "b", "ä" * 20_000)), st.integers(1, 99))))
 def test_revisions_count_up_from_zero_as_a_minute_grows_whatever_is_repeated(panes):
     told, largest, revisions = Told(), {}, defaultdict(list)

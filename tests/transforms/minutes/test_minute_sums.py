@@ -50,7 +50,7 @@ def channel_and_values(draw, within=True):
     return Channel("any", low, high, keep=not within), values
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(channel_and_values())
 def test_statistics_are_those_of_the_values_within_the_steps(case):
     channel, values = case
@@ -67,7 +67,7 @@ def test_statistics_are_those_of_the_values_within_the_steps(case):
     assert abs(result["std"] - expected) <= 1.001 * coarse + 2 * scale
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(channel_and_values(within=False))
 def test_whatever_is_kept_the_mean_lies_between_min_and_max_and_all_is_finite(case):
     channel, values = case
@@ -79,7 +79,7 @@ def test_whatever_is_kept_the_mean_lies_between_min_and_max_and_all_is_finite(ca
 
 
 @given(channel_and_values(within=False), st.integers(1, 50))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_equal_values_have_themselves_as_mean_and_no_deviation(case, number):
     channel, (value, *_) = case
     result = told([value] * number, channel)
@@ -159,7 +159,7 @@ def parts(draw):
     return group, np.array(values).reshape(-1, 2) + 0.0, times, order, cuts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(parts())
 def test_any_order_and_any_parts_add_up_to_the_same_bytes_compiled_or_not(case):
     group, values, times, order, cuts = case

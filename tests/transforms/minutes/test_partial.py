@@ -47,7 +47,7 @@ def encoded(part):
     return RecordBatchCoder().encode(part)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, st.data())
 def test_any_order_any_parts_and_any_tree_of_merges_give_the_same_bytes(summed, given_rows, data):
     rows = [(device, time, i, values) for i, (device, time, values) in enumerate(given_rows)]
@@ -64,7 +64,7 @@ def test_any_order_any_parts_and_any_tree_of_merges_give_the_same_bytes(summed, 
     assert encoded(merged(parts)) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ROWS)
 def test_every_reading_and_every_value_is_in_its_own_minute(contract, summed, given_rows):
     rows = [(device, time, i, values) for i, (device, time, values) in enumerate(given_rows)]
