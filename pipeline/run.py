@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineResult
 
+from eddyline.io.durability import durability_of
 from eddyline.io.files import matching_files
-from eddyline.io.lake.commit import Durability
 from eddyline.io.lake.write import create_tables
 from eddyline.pipeline import job, sinks, sources
 from eddyline.pipeline.alerting import open_policy
@@ -94,7 +94,7 @@ def prepare(settings: Settings, options: PipelineOptions, read: Read = sources.r
     pipeline = beam.Pipeline(options=options)
     feedback = sources.read_feedback(pipeline, settings)
     outputs = job.build(read(pipeline, settings), settings, streaming=streaming, feedback=feedback)
-    sinks.write(outputs, settings, streaming=streaming, durability=durability(standard.runner))
+    sinks.write(outputs, settings, streaming=streaming, durability=durability_of(standard.runner))
     if not offline:
         create_tables(settings.lake, sinks.lake_tables(settings))
     return Prepared(pipeline, offline)
@@ -109,16 +109,6 @@ def _read_once(settings: Settings) -> None:
     if settings.state:
         check_states(settings.state)
     read_wording(open_policy(settings.policy, settings.policy_refresh).current().messages)
-
-
-def durability(runner: str | None) -> Durability:
-    """When a number in state is safe: with a checkpoint on Flink, elsewhere with its bundle.
-
-    Example:
-        >>> durability("FlinkRunner"), durability("FnApiRunner")
-        ('checkpoint', 'bundle')
-    """
-    return "checkpoint" if runner and "flink" in runner.lower() else "bundle"
 
 
 def _counts(result: PipelineResult) -> dict[str, int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from eddyline.io.lake.commit import Durability
+from eddyline.io.durability import Durability
 from eddyline.io.lake.raw import RawZone
 from eddyline.io.lake.tables import Table, Target
 from eddyline.io.lake.write import WriteLake

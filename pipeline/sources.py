@@ -6,6 +6,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import StandardOptions
 
+from eddyline.io.durability import Durability, durability_of
 from eddyline.io.files import ReadFiles
 from eddyline.io.pubsub.dataflow import ReadPubSub
 from eddyline.io.sources.read import Pace, ReadSource
@@ -54,10 +55,10 @@ def _batches(pipeline: beam.Pipeline, label: str, words: str, settings: Settings
         # Dataflow's own read; everywhere else Beam's would acknowledge before it processes.
         messages = pipeline | label >> ReadPubSub(words.removeprefix("pubsub:"))
         return messages | label.replace("Read", "Gather") >> Gather(rows)
-    return pipeline | label >> _source(words, rows, settings)
+    return pipeline | label >> _source(words, rows, settings, durability_of(runner))
 
 
-def _source(words: str, rows: int, settings: Settings) -> beam.PTransform:
+def _source(words: str, rows: int, settings: Settings, durability: Durability) -> beam.PTransform:
     options, allowance = settings.source_options, settings.disorder
     if words.startswith("watch:"):
         # What a file holds is as old as the time that it was written for.
@@ -65,5 +66,5 @@ def _source(words: str, rows: int, settings: Settings) -> beam.PTransform:
     source = source_of(words, settings.begin, rows, options)
     if source is not None:
         until = Until(messages=settings.stop_messages, file=settings.stop_file)
-        return ReadSource(source, Pace(allowance=allowance), until)
+        return ReadSource(source, Pace(allowance=allowance), until, durability=durability)
     return ReadFiles(words, settings.batch or FILE_BATCH, load_contract(settings.schema))

@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder, RowCoder, registry
@@ -15,6 +15,7 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Duration
 
+from eddyline.io.durability import Durability
 from eddyline.io.lake.confirmation import (
     CONFIRM,
     AskOnCheckpoint,
@@ -30,8 +31,6 @@ from eddyline.io.lake.open_logs import open_log
 from eddyline.io.lake.patience import PATIENCE
 from eddyline.io.lake.pending import Numbered, Pending
 from eddyline.io.lake.tables import Target
-
-Durability = Literal["bundle", "checkpoint"]
 
 
 class CommittedFile(NamedTuple):

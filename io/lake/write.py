@@ -9,7 +9,8 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.decorators import IOTypeHints
 
-from eddyline.io.lake.commit import CommittedFile, Durability, commit_files
+from eddyline.io.durability import Durability
+from eddyline.io.lake.commit import CommittedFile, commit_files
 from eddyline.io.lake.delta_log import DeltaLog
 from eddyline.io.lake.gather import Gather
 from eddyline.io.lake.gather_bundle import GatherBundle

@@ -90,12 +90,11 @@ class PubSubReader:
         self._failures = 0
         self._outage = Outage(subscription.name)
         self._answered = False
-        self._life = 0  # of the subscription: one that was gone and is back has other messages
 
     def poll(self, progress: Progress) -> Polled:
         """Pull what is there, up to a batch."""
         pulled: list[Any] = []
-        now, life = None, self._life
+        now, number = None, self._turns.number
         try:
             self._go_on_from(progress)
             self._keep_leases()
@@ -124,7 +123,7 @@ class PubSubReader:
             self._read(progress, pulled, now),
             list(columns.batches(self.subscription.rows)),
             0.0 if pulled else AGAIN,
-            acknowledge=(lambda: self._committed(ack_ids, life)) if ack_ids else None,
+            acknowledge=(lambda: self._committed(ack_ids, number)) if ack_ids else None,
         )
 
     def close(self) -> None:
@@ -204,7 +203,9 @@ class PubSubReader:
             return
         others = self._turns.has_others(partition.at)
         self._trusted = self.clock() + RETURN + (self.subscription.lease if others else 0)
-        self._give_back(self._held.uncommitted(held))
+        lost = self._held.uncommitted(held)
+        self._held.forget(lost)
+        self._give_back(lost)
 
     def _wait_out(self, error: Exception) -> None:
         """Take a trouble that may pass; so may that of a subscription that was there before.
@@ -218,25 +219,16 @@ class PubSubReader:
         if isinstance(error, NotFound) and self._answered:
             if lasted > self.subscription.patience:
                 raise told from error
-            self._begin_anew()
+            # One that takes its place knows nothing of what was pulled, and an emulator's gives the
+            # same ack ids to other messages.
+            self._held.clear()
         elif not passes(error):
             raise told from error
         Metrics.counter(NAMESPACE, "retries").inc()
 
-    def _begin_anew(self) -> None:
-        """Forget what was pulled from a subscription that is gone.
-
-        One that takes its place knows nothing of it, and an emulator's gives the same ack ids to
-        other messages: what is committed now must not acknowledge those.
-        """
-        self._life += 1
-        self._held.clear()
-
-    def _committed(self, ack_ids: Sequence[str], life: int) -> None:
-        if life != self._life:
-            return
+    def _committed(self, ack_ids: Sequence[str], poll: int) -> None:
         try:
-            self._acknowledge(ack_ids)
+            self._acknowledge(self._held.commit(ack_ids, poll))
         except NotFound:  # a poll says what is to be said of that
             Metrics.counter(NAMESPACE, "retries").inc()
         except TROUBLES as error:
@@ -255,7 +247,6 @@ class PubSubReader:
         self._held.extend(ack_ids, until)
 
     def _give_back(self, ack_ids: Sequence[str]) -> None:
-        self._held.forget(ack_ids)
         try:
             self._modify(ack_ids, 0)
         except TROUBLES:  # then their leases run out
@@ -273,7 +264,6 @@ class PubSubReader:
 
     def _acknowledge(self, ack_ids: Sequence[str]) -> None:
         """Acknowledge; what fails in a way that passes is tried again by a later poll."""
-        self._held.commit(ack_ids)
         for some in _pages(ack_ids):
             try:
                 self.client.acknowledge(

@@ -31,7 +31,8 @@ class Held:
     Example:
         >>> held = Held()
         >>> held.take(["a", "b"], poll=3, since=0.0, until=60.0)
-        >>> held.commit(["a"])
+        >>> held.commit(["a", "c"], poll=3)
+        ['a']
         >>> held.committed(), held.uncommitted(), held.uncommitted(poll=4)
         (['a'], ['b'], [])
         >>> held.ending(now=40.0, within=30.0, longest=900.0)
@@ -47,12 +48,21 @@ class Held:
         with self._lock:
             self._holds |= {handle: Hold(poll, since, until) for handle in handles}
 
-    def commit(self, handles: Iterable[str]) -> None:
-        """Mark what is to be taken out of the queue."""
+    def commit(self, handles: Iterable[str], poll: int) -> list[str]:
+        """Mark what this poll got to be taken out of the queue.
+
+        Gives those that are still held by it: what was forgotten meanwhile comes again, perhaps
+        under the same handle.
+        """
         with self._lock:
-            for handle in handles:
-                if handle in self._holds:
-                    self._holds[handle].committed = True
+            held = [
+                handle
+                for handle in handles
+                if handle in self._holds and self._holds[handle].poll == poll
+            ]
+            for handle in held:
+                self._holds[handle].committed = True
+            return held
 
     def forget(self, handles: Iterable[str]) -> None:
         """Hold them no longer."""

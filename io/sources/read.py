@@ -16,14 +16,17 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 from msgspec.structs import replace
 
+from eddyline.io.durability import Durability
 from eddyline.io.sources.lag import LAG
 from eddyline.io.sources.open_readers import READERS
 from eddyline.io.sources.progress import UNKNOWN, Progress, ProgressCoder
-from eddyline.io.sources.source import Clock, Polled, Source
+from eddyline.io.sources.second_call import SecondCall
+from eddyline.io.sources.source import Clock, Polled, Reader, Source
 from eddyline.io.sources.tracker import ProgressTracker
 from eddyline.io.sources.until import Until
 
 NAMESPACE = "source"
+AGAIN = 0.5  # s between two looks whether all is acknowledged
 
 
 @dataclass(frozen=True)
@@ -63,26 +66,31 @@ class ReadSource(beam.PTransform):
         pace: How.
         until: When to end.
         clock: Seconds of a clock that only moves forward.
+        durability: When a bundle is safe from being undone, and may be acknowledged.
     """
 
     source: Source
     pace: Pace = field(default_factory=Pace)
     until: Until = field(default_factory=Until)
     clock: Clock = time.monotonic
+    durability: Durability = "bundle"
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, root: PBegin) -> beam.PCollection[pa.RecordBatch]:
         """Wire it."""
-        poll = PollAndAcknowledge if self.source.acknowledges else Poll
+        poll: Poll
+        if not self.source.acknowledges:
+            poll = Poll(self.source, self.pace, self.until, self.clock)
+        elif self.durability == "bundle":
+            poll = PollAndAcknowledge(self.source, self.pace, self.until, self.clock)
+        else:
+            poll = PollAndAcknowledgeLater(self.source, self.pace, self.until, self.clock)
         batches: Any = (
             root
             | "Source" >> beam.Create([self.source.name], reshuffle=False)
-            | "Poll"
-            >> beam.ParDo(poll(self.source, self.pace, self.until, self.clock)).with_output_types(
-                pa.RecordBatch
-            )
+            | "Poll" >> beam.ParDo(poll).with_output_types(pa.RecordBatch)
         )
         return batches
 
@@ -145,10 +153,13 @@ class Poll(beam.DoFn, RestrictionProvider):
         progress: Progress = tracker.current_restriction()
         leave = self.clock() + self.pace.hold
         key = (self.source, progress.lane)
-        with READERS.lend(key, lambda: self.source.open(self.clock)) as reader:
+        with READERS.lend(key, self._open) as reader:
             while True:
                 if self.until.reached(progress):
-                    tracker.try_claim(replace(progress, done=True))
+                    if self._settles(reader, finalizer):
+                        tracker.defer_remainder(Duration(AGAIN))
+                    else:
+                        tracker.try_claim(replace(progress, done=True))
                     return
                 polled = reader.poll(progress)
                 if not tracker.try_claim(polled.progress):
@@ -165,6 +176,13 @@ class Poll(beam.DoFn, RestrictionProvider):
                 if polled.wait > 0 or self.clock() >= leave:
                     tracker.defer_remainder(Duration(polled.wait))
                     return
+
+    def _open(self) -> Reader:
+        return self.source.open(self.clock)
+
+    def _settles(self, _reader: Any, _finalizer: Any) -> bool:
+        """Whether something is still to be acknowledged, for which the end waits."""
+        return False
 
     def _stamp(self, micros: int) -> Timestamp:
         return Timestamp(micros=micros - round(self.pace.allowance * 1_000_000))
@@ -201,6 +219,23 @@ class PollAndAcknowledge(Poll):
         # Prism finalizes each bundle, and Beam's worker logs an error for one without a callback.
         finalizer.register(_nothing)
         yield from self.poll(tracker, watermark, finalizer)
+
+
+class PollAndAcknowledgeLater(PollAndAcknowledge):
+    """The same where a bundle may be undone after the engine has called for it: see `SecondCall`.
+
+    A source that ends has all of its messages acknowledged before.
+    """
+
+    def _open(self) -> Reader:
+        return SecondCall(super()._open())
+
+    def _settles(self, reader: Any, finalizer: Any) -> bool:
+        call = reader.settle()
+        if call is None:
+            return False
+        finalizer.register(call)
+        return True
 
 
 def _nothing() -> None:

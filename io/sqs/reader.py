@@ -94,17 +94,17 @@ class SqsReader:
         columns = Columns()
         for message in received:
             self._gather(message, columns)
-        handles = [message["ReceiptHandle"] for message in received]
+        handles, number = [message["ReceiptHandle"] for message in received], self._turns.number
         return Polled(
             self._read(progress, received, now if at_end else None),
             list(columns.batches(self.queue.rows)),
             AGAIN if at_end else 0.0,
-            acknowledge=(lambda: self._committed(handles)) if handles else None,
+            acknowledge=(lambda: self._committed(handles, number)) if handles else None,
         )
 
     def close(self) -> None:
         """Show again what nobody committed; what is committed later is deleted all the same."""
-        self._give_back(self._held.uncommitted())
+        self._show_again(self._held.uncommitted())
 
     def _receive(self, wait: int) -> tuple[list[dict[str, Any]], int | None]:
         at = self.clock()
@@ -159,7 +159,9 @@ class SqsReader:
             return
         others = self._turns.has_others(partition.at)
         self._trusted = self.clock() + RETURN + (self.queue.visibility if others else 0)
-        self._give_back(self._held.uncommitted(held))
+        lost = self._held.uncommitted(held)
+        self._held.forget(lost)
+        self._show_again(lost)
 
     def _keep_hidden(self) -> None:
         """Hide again what would soon be shown to others, and delete what could not be so far."""
@@ -170,8 +172,7 @@ class SqsReader:
         self._held.extend(soon, now + self.queue.visibility)
         self._delete(committed)
 
-    def _give_back(self, handles: Sequence[str]) -> None:
-        self._held.forget(handles)
+    def _show_again(self, handles: Sequence[str]) -> None:
         try:
             self._hide(handles, 0)
         except TROUBLES:  # then they are shown again in their time
@@ -187,11 +188,13 @@ class SqsReader:
                 ],
             )
 
-    def _committed(self, handles: Sequence[str]) -> None:
-        """Delete; what fails in a way that passes is tried again by a later poll."""
-        self._held.commit(handles)
+    def _committed(self, handles: Sequence[str], poll: int) -> None:
+        """Delete; what fails in a way that passes is tried again by a later poll.
+
+        What is not held any more is left: it was given back, and comes again.
+        """
         try:
-            self._delete(handles)
+            self._delete(self._held.commit(handles, poll))
         except TROUBLES as error:
             if not passes(error):
                 raise in_words(error, self.queue.name, "sqs:DeleteMessage") from error

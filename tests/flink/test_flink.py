@@ -4,8 +4,6 @@ import time
 
 import pytest
 
-from eddyline.io.lake.read import read_raw
-
 pytestmark = [pytest.mark.flink, pytest.mark.timeout(1200)]
 
 POLICY_OF_NO_ALARMS = """
@@ -26,8 +24,7 @@ class Told:
 
 def every_row_once(told, audit):
     audit.every_reading_once(told.running, told.feed)
-    raw = [row for batch in read_raw(str(told.running.lake)) for row in batch.to_pylist()]
-    audit.every_message_once(told.feed, raw)
+    audit.every_message_once(told.running, told.feed)
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +158,32 @@ def test_killed_right_after_its_end_a_stream_is_whole_and_once_in_the_lake(
     every_row_once(told, audit)
     there, wanted = told.both("minutes", audit.minutes)
     assert there == wanted
+
+
+def test_no_message_is_acknowledged_that_a_kill_takes_back(
+    running, topic_feed, audit, kill, waiting
+):
+    """Each kill falls between two checkpoints, right after Flink has called for bundles."""
+    feed = topic_feed("queue", seed=4)
+    running = running("queue", source=feed.stream.source)
+    with feed:
+        running.submit('--source-options={"lease": 10}', "--checkpointing_interval=3000")
+        for killing in (kill.task_manager, kill.worker, kill.task_manager):
+            running.checkpointed(3)
+            before = running.restarts()
+            killing()
+            waiting(lambda before=before: running.restarts() > before, 60, "it was noticed")
+        running.checkpointed()
+    assert feed.messages
+    waiting(lambda: len(running.places()) == feed.messages, 120, f"{feed.messages} messages")
+    running.drain()
+    audit.every_reading_once(running, feed, again=True)
+    # All are acknowledged: another job finds none.
+    after = feed.messages
+    feed.at_once(100)
+    running.stop_file.unlink()
+    running.lake = running.folder / "next"
+    running.submit('--source-options={"lease": 10}')
+    waiting(lambda: running.places().total() >= feed.messages - after, 120, "the next messages")
+    time.sleep(12)  # a lease
+    assert running.places().total() == feed.messages - after

@@ -140,6 +140,16 @@ def test_what_an_engine_went_back_behind_is_given_back_at_once(service):
     assert ("ack-0", 0) not in service.extended
 
 
+def test_what_an_engine_went_back_behind_is_not_acknowledged_by_a_call_for_its_bundle(service):
+    """Flink calls for bundles that its checkpoint does not hold."""
+    service.publish(0)
+    reader = reader_of(service)
+    lost = reader.poll(FRESH)
+    reader.poll(FRESH)
+    lost.acknowledge()
+    assert service.messages
+
+
 def test_a_closed_reader_gives_back_what_was_not_committed(service):
     service.publish(0, 0)
     reader = reader_of(service)

@@ -8,7 +8,13 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from eddyline.io.sources.lag import LAG
 from eddyline.io.sources.open_readers import OpenReaders
 from eddyline.io.sources.progress import Partition, Progress
-from eddyline.io.sources.read import Pace, Poll, PollAndAcknowledge, Watermark
+from eddyline.io.sources.read import (
+    Pace,
+    Poll,
+    PollAndAcknowledge,
+    PollAndAcknowledgeLater,
+    Watermark,
+)
 from eddyline.io.sources.source import Polled
 from eddyline.io.sources.tracker import ProgressTracker
 from eddyline.io.sources.until import Until
@@ -122,6 +128,27 @@ def test_what_is_to_be_acknowledged_is_given_to_the_bundle():
     for callback in finalizer:
         callback()
     assert acknowledged == [1]
+
+
+def test_a_source_that_ends_waits_until_all_is_acknowledged_where_one_call_proves_nothing():
+    acknowledged = []
+    source = Memory([polled(1, 5, 5, acknowledge=lambda: acknowledged.append(1), wait=1)])
+    until = Until(messages=1)
+
+    def visit(progress):
+        dofn = PollAndAcknowledgeLater(source, Pace(1.0, 0.0), until, lambda: 0.0)
+        tracker, finalizer = Tracker(progress), Finalizer()
+        watermark = Watermark().create_watermark_estimator(MIN_TIMESTAMP)
+        list(dofn.process("it", finalizer=finalizer, tracker=tracker, watermark=watermark))
+        for callback in finalizer:
+            callback()
+        return tracker.rest if tracker.delay else tracker.current_restriction()
+
+    progress, seen = Progress(), []
+    while not progress.done:
+        progress = visit(progress)
+        seen.append((progress.done, list(acknowledged)))
+    assert seen == [(False, []), (False, [1]), (False, [1]), (True, [1])]
 
 
 def test_a_reader_serves_one_bundle_after_the_other_and_a_failed_one_no_more():

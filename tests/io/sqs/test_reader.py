@@ -117,6 +117,16 @@ def test_what_an_engine_went_back_behind_is_shown_again_at_once(service):
     assert list(service.messages) == ["a"]
 
 
+def test_what_an_engine_went_back_behind_is_not_deleted_by_a_call_for_its_bundle(service):
+    """Flink calls for bundles that its checkpoint does not hold."""
+    service.send("a")
+    reader = reader_of(service)
+    lost = reader.poll(FRESH)
+    reader.poll(FRESH)
+    lost.acknowledge()
+    assert list(service.messages) == ["a"]
+
+
 def test_a_bundle_that_fails_at_the_start_is_shown_again_at_once(service):
     service.send("a")
     reader = reader_of(service)
