@@ -27,9 +27,9 @@ from eddyline.pipeline.settings import settings_of
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import load_contract
 from eddyline.transforms import watch
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_codec import decode_fleet, encode_fleet
-from eddyline.transforms.devices.fleet_log import FleetLog
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_codec import decode_fleet, encode_fleet
+from eddyline.transforms.fleet.fleet_log import FleetLog
 from eddyline.transforms.incidents.known_files import KnownFiles
 
 DEVICES = (16, 64, 250, 1_000, 6_250)

@@ -39,10 +39,10 @@ from eddyline.schemas.record import Contract, load_contract
 from eddyline.transforms.coder import RecordBatchCoder
 from eddyline.transforms.decode import Decoder
 from eddyline.transforms.decoding.payload import PayloadParser
-from eddyline.transforms.devices.fleet import END_OF_TIME
-from eddyline.transforms.devices.fleet_codec import encode_fleet
 from eddyline.transforms.devices.shard import split_by_shard
 from eddyline.transforms.enrich import EMPTY, enrich
+from eddyline.transforms.fleet.fleet import END_OF_TIME
+from eddyline.transforms.fleet.fleet_codec import encode_fleet
 from eddyline.transforms.minutes.minute_rows import minute_rows
 from eddyline.transforms.minutes.minute_sums import steps_of
 from eddyline.transforms.minutes.partial import partial_sums

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from eddyline.io.lake.read import open_table
 from eddyline.io.lake.storage import locate
-from eddyline.transforms.devices.device_states import DEVICE_STATES, ROWS
+from eddyline.transforms.fleet.device_states import DEVICE_STATES, ROWS
 
 TABLE = "device_states"
 _KEY = ("device_id", "exported_at", "last_seen")

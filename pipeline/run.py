@@ -24,7 +24,7 @@ from eddyline.schemas.record import load_contract
 from eddyline.transforms.alerts.alert_message import read_wording
 from eddyline.transforms.counts import NAMESPACE, TALLY
 from eddyline.transforms.devices.registry import read_registry
-from eddyline.transforms.devices.state_file import check_states
+from eddyline.transforms.fleet.state_file import check_states
 from eddyline.transforms.reloaded import Reloaded
 
 

@@ -20,8 +20,8 @@ from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract, load_contract
 from eddyline.transforms.counts import count
 from eddyline.transforms.decode import earliest
-from eddyline.transforms.devices.fleet import END_OF_TIME
 from eddyline.transforms.devices.registry import read_registry
+from eddyline.transforms.fleet.fleet import END_OF_TIME
 from eddyline.transforms.incidents.storm import Row
 from eddyline.transforms.incidents.storms import SiteState, SiteStorms
 from eddyline.transforms.incidents.storms_codec import decode_storms, encode_storms

@@ -26,12 +26,12 @@ from eddyline.schemas.record import Contract
 from eddyline.transforms.counts import count
 from eddyline.transforms.decode import earliest
 from eddyline.transforms.devices.admission import NEVER
-from eddyline.transforms.devices.device_states import device_states
-from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet, Watched
-from eddyline.transforms.devices.fleet_log import FleetLog
 from eddyline.transforms.devices.shard import Keyed
-from eddyline.transforms.devices.state_file import StatesByShard
 from eddyline.transforms.devices.stream_time import EMPTY, Fed, KeyByShard, Span, StreamTime
+from eddyline.transforms.fleet.device_states import device_states
+from eddyline.transforms.fleet.fleet import END_OF_TIME, Fleet, Watched
+from eddyline.transforms.fleet.fleet_log import FleetLog
+from eddyline.transforms.fleet.state_file import StatesByShard
 from eddyline.transforms.incidents.command import commands_of, is_commands
 from eddyline.transforms.incidents.export_command import exports_of, is_exports
 from eddyline.transforms.incidents.known_files import KnownByShard, KnownFiles

@@ -24,7 +24,7 @@ from eddyline.pipeline.explain.picture import draw
 from eddyline.pipeline.settings import settings_of
 from eddyline.schemas.record import load_contract
 from eddyline.transforms.devices.channel_values import channel_values
-from eddyline.transforms.devices.fleet import END_OF_TIME
+from eddyline.transforms.fleet.fleet import END_OF_TIME
 
 TOLD = 4
 """Incidents whose sentences stand below the title, the last ones."""

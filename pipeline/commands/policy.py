@@ -16,12 +16,12 @@ from eddyline.schemas.duration import spell
 from eddyline.schemas.record import load_contract
 from eddyline.transforms.alerts.alert_message import read_wording
 from eddyline.transforms.devices.registry import Registry, read_registry
-from eddyline.transforms.incidents.severity import SEVERITIES
 from eddyline.transforms.policy.channel_check import secret_references
 from eddyline.transforms.policy.globs import Globs
 from eddyline.transforms.policy.incident_filter import IncidentFilter
 from eddyline.transforms.policy.policy import SWITCH, Effective, Entry, Policy, read_policy
 from eddyline.transforms.policy.policy_file import IncidentKind
+from eddyline.transforms.policy.severity import SEVERITIES
 
 LOCAL = ("env", "file")
 """Kinds of secret that are looked for without asking a cloud."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from eddyline.pipeline.commands.moments import utc
 from eddyline.pipeline.commands.refusing import refusing
 from eddyline.pipeline.device_states import export_states
-from eddyline.transforms.devices.state_file import opened
+from eddyline.transforms.fleet.state_file import opened
 from eddyline.transforms.policy.globs import Globs
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]

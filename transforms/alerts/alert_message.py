@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from eddyline.schemas.alert import Incident, Message
 from eddyline.schemas.alert_channel import MessageSettings
-from eddyline.transforms.alerts.duration_words import tell_duration
+from eddyline.transforms.incidents.duration_words import tell_duration
 
 LOG = logging.getLogger(__name__)
 NAMES = ("subject.txt", "message.txt", "message.html")

@@ -1,1 +1,1 @@
-"""One shard's devices: order, duplicates, state; what `Watch` is wired of."""
+"""Which readings a shard takes, in which order; what a device is known to be."""

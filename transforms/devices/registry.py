@@ -14,7 +14,7 @@ import yaml
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from eddyline.transforms.incidents.severity import Importance
+from eddyline.transforms.policy.severity import Importance
 
 PLACE = pa.schema(
     [

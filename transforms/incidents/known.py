@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from eddyline.transforms.devices.registry import Registry
 from eddyline.transforms.enrich import EMPTY
-from eddyline.transforms.incidents.severity import Importance
 from eddyline.transforms.policy.policy import DEFAULT, Policy, Rule
+from eddyline.transforms.policy.severity import Importance
 
 
 class Place(NamedTuple):

@@ -3,8 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from eddyline.transforms.alerts.duration_words import tell_duration
-from eddyline.transforms.incidents.severity import SEVERITIES, Importance, severity
+from eddyline.transforms.incidents.duration_words import tell_duration
 from eddyline.transforms.incidents.trouble import (
     Alarm,
     Candidate,
@@ -14,6 +13,7 @@ from eddyline.transforms.incidents.trouble import (
     times_threshold,
 )
 from eddyline.transforms.policy.policy import Rule
+from eddyline.transforms.policy.severity import SEVERITIES, Importance, severity
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

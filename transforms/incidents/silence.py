@@ -1,6 +1,6 @@
 """Silence: the stream has moved on and the device has not."""
 
-from eddyline.transforms.alerts.duration_words import tell_duration
+from eddyline.transforms.incidents.duration_words import tell_duration
 from eddyline.transforms.incidents.life_cycle import (
     FOREVER,
     SECOND,
@@ -12,8 +12,8 @@ from eddyline.transforms.incidents.life_cycle import (
     reminder,
     transition,
 )
-from eddyline.transforms.incidents.severity import severity
 from eddyline.transforms.incidents.trouble import Cause, Incident, Troubles
+from eddyline.transforms.policy.severity import severity
 
 HOUR = 3_600 * SECOND
 EARLY = 1_037 * SECOND

@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec import UNSET
 
-from eddyline.transforms.incidents.severity import SEVERITIES
 from eddyline.transforms.policy.globs import Globs
 from eddyline.transforms.policy.policy_file import IncidentMatch
+from eddyline.transforms.policy.severity import SEVERITIES
 
 _NAMES = (("device", "device_id"), ("site", "site"), ("model", "model"))
 

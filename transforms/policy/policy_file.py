@@ -9,7 +9,6 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from eddyline.schemas.alert_channel import AlertChannel, MessageSettings
 from eddyline.schemas.duration import Seconds
-from eddyline.transforms.incidents.severity import SEVERITIES
 from eddyline.transforms.policy.channel_check import read_channel
 from eddyline.transforms.policy.misread import Misread, convert
 from eddyline.transforms.policy.mute import (
@@ -21,6 +20,7 @@ from eddyline.transforms.policy.mute import (
     moment_of,
     zone_of,
 )
+from eddyline.transforms.policy.severity import SEVERITIES
 from eddyline.transforms.policy.yaml_document import Document, read_yaml
 
 Kind = Literal["event", "condition", "out_of_limits", "silent", "missing", "flapping"]

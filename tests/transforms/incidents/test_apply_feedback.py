@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pytest
 
-from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet
+from eddyline.transforms.fleet.fleet import END_OF_TIME, Fleet
 from eddyline.transforms.incidents.apply_feedback import apply_command, decay, next_decay, raised_by
 from eddyline.transforms.incidents.command import Command
 from eddyline.transforms.incidents.life_cycle import DAY, FOREVER, SECOND, Device

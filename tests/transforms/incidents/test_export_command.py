@@ -12,7 +12,7 @@ from eddyline.schemas.message import Message, message_batch
 from eddyline.transforms.decoding.event_time import TimeBounds
 from eddyline.transforms.decoding.reject import Reject
 from eddyline.transforms.devices.admission import NEVER
-from eddyline.transforms.devices.fleet_codec import take_apart
+from eddyline.transforms.fleet.fleet_codec import take_apart
 from eddyline.transforms.incidents.export_command import (
     export_batch,
     is_export,

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eddyline.schemas.arrow import arrow_schema
-from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet
-from eddyline.transforms.devices.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.devices.registry import read_registry
 from eddyline.transforms.devices.shard import shard_of, split_by_shard
+from eddyline.transforms.fleet.fleet import END_OF_TIME, Fleet
+from eddyline.transforms.fleet.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.incidents.command import Command
 from eddyline.transforms.incidents.known import Known
 from eddyline.transforms.policy.policy import Rule

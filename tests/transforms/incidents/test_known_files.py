@@ -78,8 +78,8 @@ def test_what_is_known_is_the_same_value_until_a_file_changes(tmp_path):
 def test_a_fleet_takes_another_version_and_keeps_what_it_learned(
     contract, plain_detector, readings
 ):
-    from eddyline.transforms.devices.fleet import Fleet
     from eddyline.transforms.devices.registry import read_registry
+    from eddyline.transforms.fleet.fleet import Fleet
 
     fleet = Fleet(contract, plain_detector, 0, 8)
     fleet.observe(readings([("a", t, t, (0.0, 0)) for t in range(50)]))

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet
-from eddyline.transforms.devices.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.devices.registry import read_registry
+from eddyline.transforms.fleet.fleet import END_OF_TIME, Fleet
+from eddyline.transforms.fleet.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.incidents.command import Command
 from eddyline.transforms.incidents.known import Known
 from eddyline.transforms.policy.policy import Flapping, Rule

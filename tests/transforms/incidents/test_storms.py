@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eddyline.transforms.devices.fleet import END_OF_TIME
+from eddyline.transforms.fleet.fleet import END_OF_TIME
 from eddyline.transforms.incidents.incident_id import incident_id
 from eddyline.transforms.incidents.storms import SiteStorms, devices_needed
 from eddyline.transforms.incidents.storms_codec import StormsRefused, decode_storms, encode_storms

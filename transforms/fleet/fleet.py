@@ -12,9 +12,9 @@ from eddyline.detectors.protocol import Detector, Explanation, Verdict
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import Contract
 from eddyline.transforms.devices.admission import NEVER, Outcome, admit, grown, new_admission
-from eddyline.transforms.devices.changes import Changes
 from eddyline.transforms.devices.channel_values import channel_values
-from eddyline.transforms.devices.waiting import Waiting
+from eddyline.transforms.fleet.changes import Changes
+from eddyline.transforms.fleet.waiting import Waiting
 from eddyline.transforms.incidents.cadence import held_up
 from eddyline.transforms.incidents.casebook import Casebook
 from eddyline.transforms.incidents.command import Command

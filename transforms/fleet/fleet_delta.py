@@ -16,9 +16,9 @@ import pyarrow as pa
 from xxhash import xxh3_64_intdigest
 
 from eddyline.transforms.devices.admission import recent_ids
-from eddyline.transforms.devices.course import COURSE, courses_of
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_parts import FleetRefused
+from eddyline.transforms.fleet.course import COURSE, courses_of
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_parts import FleetRefused
 from eddyline.transforms.incidents.command import Command
 from eddyline.transforms.incidents.trouble import Troubles
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 from eddyline.schemas.arrow import arrow_schema
 from eddyline.schemas.record import load_contract
 from eddyline.transforms.devices.admission import NEVER
-from eddyline.transforms.devices.fill_fleet import fill
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_codec import put_together, take_apart
-from eddyline.transforms.devices.fleet_parts import (
+from eddyline.transforms.fleet.fill_fleet import fill
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_codec import put_together, take_apart
+from eddyline.transforms.fleet.fleet_parts import (
     Cases,
     FleetRefused,
     Parts,

@@ -11,9 +11,9 @@ from xxhash import xxh3_64_intdigest
 
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.registry import make_detector
-from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet
-from eddyline.transforms.devices.fleet_codec import VERSION, decode_fleet, encode_fleet
-from eddyline.transforms.devices.fleet_parts import FleetRefused
+from eddyline.transforms.fleet.fleet import END_OF_TIME, Fleet
+from eddyline.transforms.fleet.fleet_codec import VERSION, decode_fleet, encode_fleet
+from eddyline.transforms.fleet.fleet_parts import FleetRefused
 from eddyline.transforms.incidents.command import Command
 
 GOLDEN = {v: Path(__file__).parents[1] / "golden" / f"fleet_v{v}.bin" for v in (1, 2, 3)}

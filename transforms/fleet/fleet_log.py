@@ -10,11 +10,11 @@ from typing import NamedTuple, Protocol
 
 from xxhash import xxh3_64_intdigest
 
-from eddyline.transforms.devices.fill_fleet import fill
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_codec import VERSION, encode_fleet, take_apart, version_of
-from eddyline.transforms.devices.fleet_delta import Delta, decode_delta, delta_of, encode_delta
-from eddyline.transforms.devices.fleet_parts import FleetRefused
+from eddyline.transforms.fleet.fill_fleet import fill
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_codec import VERSION, encode_fleet, take_apart, version_of
+from eddyline.transforms.fleet.fleet_delta import Delta, decode_delta, delta_of, encode_delta
+from eddyline.transforms.fleet.fleet_parts import FleetRefused
 
 SHARE = 0.5
 """Of the devices: where a touch changes the models of more, the base is written at once."""

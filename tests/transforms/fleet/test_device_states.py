@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eddyline.transforms.devices.admission import NEVER
-from eddyline.transforms.devices.device_states import DEVICE_STATES, ROWS, begin_with, device_states
-from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet
-from eddyline.transforms.devices.fleet_parts import FleetRefused, parts_of
 from eddyline.transforms.devices.registry import read_registry
 from eddyline.transforms.devices.shard import shard_of, split_by_shard
-from eddyline.transforms.devices.state_file import StatesByShard, check_states
+from eddyline.transforms.fleet.device_states import DEVICE_STATES, ROWS, begin_with, device_states
+from eddyline.transforms.fleet.fleet import END_OF_TIME, Fleet
+from eddyline.transforms.fleet.fleet_parts import FleetRefused, parts_of
+from eddyline.transforms.fleet.state_file import StatesByShard, check_states
 from eddyline.transforms.incidents.command import Command
 from eddyline.transforms.incidents.incident_id import incident_id
 from eddyline.transforms.incidents.known import Known

@@ -6,9 +6,9 @@ import msgspec
 from xxhash import xxh3_64_intdigest
 
 from eddyline.schemas.ipc import decode_batch, encode_batch
-from eddyline.transforms.devices.fill_fleet import fill
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_parts import (
+from eddyline.transforms.fleet.fill_fleet import fill
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_parts import (
     DEVICES,
     DEVICES_1,
     Cases,

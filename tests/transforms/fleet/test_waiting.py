@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eddyline.transforms.devices.waiting import Waiting
+from eddyline.transforms.fleet.waiting import Waiting
 
 SECOND = 1_000_000
 T0 = 1_767_312_000 * SECOND

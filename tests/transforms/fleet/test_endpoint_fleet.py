@@ -7,8 +7,8 @@ import pytest
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.endpoint import GIVEN_SCORE, Endpoint
 from eddyline.schemas.scoring import Answer, Failure
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_codec import decode_fleet, encode_fleet
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.infer import infer
 
 SECOND = 1_000_000

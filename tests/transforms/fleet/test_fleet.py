@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eddyline.schemas.arrow import arrow_schema
-from eddyline.transforms.devices.fleet import END_OF_TIME, Fleet
-from eddyline.transforms.devices.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.devices.shard import split_by_shard
+from eddyline.transforms.fleet.fleet import END_OF_TIME, Fleet
+from eddyline.transforms.fleet.fleet_codec import decode_fleet, encode_fleet
 from eddyline.transforms.minutes.minute_rows import minute_rows
 from eddyline.transforms.minutes.minute_sums import steps_of
 from eddyline.transforms.minutes.partial import merged, partial_sums

@@ -11,11 +11,11 @@ from apache_beam.io.filesystems import FileSystems
 from numpy.typing import NDArray
 
 from eddyline.transforms.devices.admission import NEVER
-from eddyline.transforms.devices.device_states import begin_with
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_codec import take_apart
-from eddyline.transforms.devices.fleet_parts import FleetRefused
 from eddyline.transforms.devices.shard import shard_of
+from eddyline.transforms.fleet.device_states import begin_with
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_codec import take_apart
+from eddyline.transforms.fleet.fleet_parts import FleetRefused
 
 NEEDED = ("device_id", "began", "stream", "state")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from eddyline.transforms.devices.admission import NEVER, recent_ids
-from eddyline.transforms.devices.course import COURSE, courses_of
-from eddyline.transforms.devices.fleet import Fleet
+from eddyline.transforms.fleet.course import COURSE, courses_of
+from eddyline.transforms.fleet.fleet import Fleet
 from eddyline.transforms.incidents.command import Command
 from eddyline.transforms.incidents.trouble import Troubles
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from eddyline.schemas.ipc import decode_batch
 from eddyline.transforms.devices.admission import remember_ids
-from eddyline.transforms.devices.course import COURSE, set_courses
-from eddyline.transforms.devices.fleet import Fleet
-from eddyline.transforms.devices.fleet_delta import ADMITTED, JUDGED, Delta
-from eddyline.transforms.devices.fleet_parts import Parts, conform
+from eddyline.transforms.fleet.course import COURSE, set_courses
+from eddyline.transforms.fleet.fleet import Fleet
+from eddyline.transforms.fleet.fleet_delta import ADMITTED, JUDGED, Delta
+from eddyline.transforms.fleet.fleet_parts import Parts, conform
 
 LOG = logging.getLogger(__name__)
 
