@@ -80,7 +80,7 @@ class Settings:
         tuple[DropRule, ...], Meta(description="Rules that drop readings: rule, device, type.")
     ] = ()
     batch: Annotated[
-        int, Meta(ge=0, description="Messages a batch; 0: up to 10,000 of streams, 5,000 of files.")
+        int, Meta(ge=0, description="Messages a batch; 0: up to 30,000 of streams, 5,000 of files.")
     ] = 0
     shards: Annotated[
         int, Meta(ge=1, description="Shards of the fleet; fixed for a running job's state.")

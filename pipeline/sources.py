@@ -20,8 +20,8 @@ Batches = beam.PCollection[pa.RecordBatch]
 Read = Callable[[beam.Pipeline, Settings], Batches]
 
 # A stream's batch is what a poll found: it waits for nothing, and each shard of the job is touched
-# once for it. So many are the most that Kinesis gives at a time. A file has its messages at hand.
-STREAM_BATCH, FILE_BATCH = 10_000, 5_000
+# once for it, which is what a backlog costs most. A file has its messages at hand.
+STREAM_BATCH, FILE_BATCH = 30_000, 5_000
 WATCHED_ALLOWANCE = 3_600.0
 """Seconds that a reading may be older than its watched file, to be in time for its minute."""
 

@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from io import BytesIO
+from typing import Any, NamedTuple, cast
 
 import fastavro
 import pyarrow as pa
+from fastavro.write import Writer
 
+from eddyline.io.lake.avro_rows import encode_rows
 from eddyline.io.lake.data_file import DataFile
 from eddyline.io.lake.kernels import kernels
 from eddyline.io.lake.patience import Patience
@@ -25,8 +28,7 @@ from eddyline.schemas.message import MESSAGE_SCHEMA
 RAW = "raw"
 # Every reader of Avro knows it; level 1 is a third of the time of the default.
 CODEC, LEVEL = "deflate", 1
-# Messages that are Python objects at one time: they take five times the room they have in Arrow.
-CHUNK = 5_000
+BLOCK = 2**18  # bytes of messages, about: a reader takes a block at a time, and may split there
 
 RAW_FILES = Table(
     "raw_files",
@@ -124,27 +126,23 @@ def by_hour(rows: pa.Table) -> Iterator[tuple[datetime, pa.Table]]:
         yield hour.as_py().astimezone(UTC), part
 
 
+class Block(NamedTuple):
+    """What fastavro takes for a block of rows that are encoded."""
+
+    num_records: int
+    bytes_: BytesIO
+
+
 def write_avro(place: Location, path: str, rows: pa.Table, record: Mapping[str, Any]) -> int:
     """Write messages as an Avro container file and give its size in bytes."""
-    messages = (message for part in rows.to_batches(max_chunksize=CHUNK) for message in _of(part))
+    ordered = rows.select([field["name"] for field in record["fields"]])
+    most = max(1, rows.num_rows * BLOCK // rows.nbytes)
     with place.open_new(place.join(path)) as sink:
-        fastavro.writer(sink, dict(record), messages, codec=CODEC, codec_compression_level=LEVEL)
+        writer = Writer(sink, dict(record), CODEC, compression_level=LEVEL)
+        for part in ordered.to_batches(max_chunksize=most):
+            writer.write_block(Block(part.num_rows, BytesIO(encode_rows(part))))
+        writer.flush()
         return sink.tell()
-
-
-def _of(rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """The messages as fastavro takes them."""
-    names = ("payload", "attributes", "source", "position")
-    micros = rows.column("arrival_time").cast(pa.int64()).to_pylist()
-    columns = (rows.column(name).to_pylist() for name in names)
-    for payload, attributes, source, position, arrival in zip(*columns, micros, strict=True):
-        yield {
-            "payload": payload,
-            "attributes": dict(attributes),
-            "source": source,
-            "position": position,
-            "arrival_time": arrival,
-        }
 
 
 def read_avro(place: Location, path: str) -> pa.Table:

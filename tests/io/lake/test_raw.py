@@ -92,6 +92,16 @@ def test_data_files_count_messages_and_avro_readers_read_them(tmp_path, store, m
         assert [message["payload"] for message in fastavro.reader(avro)] == [b"\x000", b"\x0030"]
 
 
+def test_a_reader_of_avro_gets_some_hundred_kilobytes_at_a_time(tmp_path, store, messages):
+    rows = messages([1] * 30_000).to_pylist()
+    store(pa.Table.from_pylist([{**row, "payload": bytes(100)} for row in rows], MESSAGE_SCHEMA))
+    (file,) = (tmp_path / "raw").rglob("*.avro")
+    with file.open("rb") as avro:
+        counts = [block.num_records for block in fastavro.block_reader(avro)]
+    assert sum(counts) == 30_000
+    assert 10 < len(counts) < 30
+
+
 def test_ten_megabytes_of_payload_go_through(tmp_path, store, messages):
     big = messages([1]).to_pylist()
     big[0]["payload"] = bytes(10_000_000)
