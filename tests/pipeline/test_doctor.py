@@ -6,12 +6,10 @@ import os
 import time
 from pathlib import Path
 
-import boto3
 import pytest
 import typer
 from google.api_core.exceptions import Forbidden, MethodNotImplemented, NotFound
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from eddyline.io.rows.table import row_table
@@ -186,33 +184,14 @@ def test_a_clock_that_is_wrong_is_told(bigquery):
 # AWS
 
 
-@pytest.fixture(scope="module")
-def moto():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def aws(moto, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
 @pytest.mark.job
-def test_aws_that_has_what_the_run_needs_is_well_and_untouched(aws):
-    boto3.client("kinesis").create_stream(StreamName="readings", ShardCount=1)
-    boto3.client("s3").create_bucket(Bucket="lakes")
-    topic = boto3.client("sns").create_topic(Name="incidents")["TopicArn"]
+def test_aws_that_has_what_the_run_needs_is_well_and_untouched(aws, bucket):
+    aws("kinesis").create_stream(StreamName="readings", ShardCount=1)
+    topic = aws("sns").create_topic(Name="incidents")["TopicArn"]
     checks = found(
         Settings(
             source="kinesis:readings",
-            lake="s3://lakes/deep/down",
+            lake=f"s3://{bucket}/deep/down",
             results={"anomalies": "kinesis:readings", "incidents": f"sns:{topic}"},
         )
     )
@@ -223,12 +202,12 @@ def test_aws_that_has_what_the_run_needs_is_well_and_untouched(aws):
         "results": "ok",
         "clock": "ok",
     }
-    assert boto3.client("s3").list_objects_v2(Bucket="lakes")["KeyCount"] == 0
+    assert aws("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 @pytest.mark.job
 def test_aws_that_lacks_it_is_told(aws):
-    arn = "arn:aws:sns:us-east-1:123456789012:none"
+    arn = "arn:aws:sns:eu-central-1:123456789012:none"
     plan = Settings(
         source="sqs:none",
         lake="s3://nowhere/lake",

@@ -228,25 +228,10 @@ def test_the_file_is_plain_onnx_of_one_operator_and_has_no_code_in_it(model):
     assert session.run(None, {"features": np.zeros((2, 9), np.float32)})[0].shape == (2, 4)
 
 
-def test_a_model_is_stored_and_read_on_s3(trained, monkeypatch):
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "testing")
-        monkeypatch.setenv("AWS_REGION", "us-east-1")
-        import boto3
-
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="models")
-        store(trained.content, "s3://models/rooms/model.onnx")
-        detector = make_detector("pretrained", ROOM, model="s3://models/rooms/model.onnx")
-        assert detector.thresholds == (trained.about.threshold,)
-        with pytest.raises(ValueError, match="detector pretrained: model: s3://models/none"):
-            make_detector("pretrained", ROOM, model="s3://models/none.onnx")
-    finally:
-        server.stop()
+def test_a_model_is_stored_and_read_on_s3(trained, bucket):
+    store(trained.content, f"s3://{bucket}/rooms/model.onnx")
+    detector = make_detector("pretrained", ROOM, model=f"s3://{bucket}/rooms/model.onnx")
+    assert detector.thresholds == (trained.about.threshold,)
+    with pytest.raises(ValueError, match=f"detector pretrained: model: s3://{bucket}/none"):
+        make_detector("pretrained", ROOM, model=f"s3://{bucket}/none.onnx")
     assert threading.active_count() < 50

@@ -2,9 +2,7 @@
 
 import json
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from eddyline.io.alerts.senders import open_sender
 from eddyline.io.alerts.sns import ascii_subject, publication
@@ -14,27 +12,11 @@ from eddyline.schemas.alert_channel import Limits, SnsChannel
 REGION = "eu-central-1"
 
 
-@pytest.fixture(scope="module")
-def aws():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
 @pytest.fixture
 def start_topic(aws):
     def start(name):
-        sns = boto3.client("sns", region_name=REGION, endpoint_url=aws)
-        sqs = boto3.client("sqs", region_name=REGION, endpoint_url=aws)
+        sns = aws("sns")
+        sqs = aws("sqs")
         fifo = {"FifoTopic": "true"} if name.endswith(".fifo") else {}
         topic = sns.create_topic(Name=name, Attributes=fifo)["TopicArn"]
         fifo = {"FifoQueue": "true"} if fifo else {}
@@ -52,9 +34,9 @@ def start_topic(aws):
 
 
 @pytest.mark.job
-def test_an_alert_arrives_with_its_attributes(start_topic, aws, alert):
+def test_an_alert_arrives_with_its_attributes(start_topic, moto, alert):
     topic, arrived = start_topic("alerts")
-    assert open_sender(SnsChannel(topic=topic, endpoint=aws)).send(alert()) == "200"
+    assert open_sender(SnsChannel(topic=topic, endpoint=moto)).send(alert()) == "200"
     (message,) = arrived()
     assert message["Subject"].startswith("freezer-7 (Test): ")
     attributes = {name: a["Value"] for name, a in message["MessageAttributes"].items()}
@@ -63,9 +45,9 @@ def test_an_alert_arrives_with_its_attributes(start_topic, aws, alert):
 
 
 @pytest.mark.job
-def test_a_fifo_topic_tells_a_repeated_alert_once(start_topic, aws, alert):
+def test_a_fifo_topic_tells_a_repeated_alert_once(start_topic, moto, alert):
     topic, arrived = start_topic("alerts.fifo")
-    sender = open_sender(SnsChannel(topic=topic, endpoint=aws))
+    sender = open_sender(SnsChannel(topic=topic, endpoint=moto))
     for _ in range(3):
         sender.send(alert())
     sender.send(alert("resolved", 1))
@@ -75,8 +57,8 @@ def test_a_fifo_topic_tells_a_repeated_alert_once(start_topic, aws, alert):
 
 
 @pytest.mark.job
-def test_a_topic_that_is_not_there_is_permanent(aws, alert):
-    channel = SnsChannel(topic=f"arn:aws:sns:{REGION}:123456789012:gone", endpoint=aws)
+def test_a_topic_that_is_not_there_is_permanent(aws, moto, alert):
+    channel = SnsChannel(topic=f"arn:aws:sns:{REGION}:123456789012:gone", endpoint=moto)
     with pytest.raises(Failed) as failed:
         open_sender(channel).send(alert())
     assert (failed.value.permanent, failed.value.status) == (True, "NotFound")
@@ -95,7 +77,9 @@ THROTTLED = b"""<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code>
         ("reset", None),
     ],
 )
-def test_what_may_pass_is_tried_again_by_us_alone(answer, status, start_peer, alert):
+def test_what_may_pass_is_tried_again_by_us_alone(
+    answer, status, start_peer, aws_credentials, alert
+):
     peer = start_peer(answer)
     channel = SnsChannel(
         topic=f"arn:aws:sns:{REGION}:123456789012:t", endpoint=peer.url, limits=Limits(timeout=1)

@@ -2,12 +2,10 @@
 
 import io
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from eddyline.io.files import s3
 from eddyline.io.files.contents import contents
@@ -19,23 +17,11 @@ from eddyline.schemas.record import load_contract
 pytestmark = pytest.mark.job
 
 
-@pytest.fixture(scope="module")
-def moto():
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(moto, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    client = boto3.client("s3", region_name="us-east-1")
-    client.create_bucket(Bucket="bucket")
+def bucket(aws):
+    client = aws("s3")
+    place = {"LocationConstraint": client.meta.region_name}
+    client.create_bucket(Bucket="bucket", CreateBucketConfiguration=place)
 
     def put(key, body):
         client.put_object(Bucket="bucket", Key=key, Body=body)

@@ -1,12 +1,10 @@
 """A store that refuses, met by real clients: S3 behind a proxy that fails, a disk that is full."""
 
 import importlib.util
-import logging
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from eddyline.io.lake import create_tables, open_table, read_raw
 from eddyline.io.lake.delta_log import DeltaLog
@@ -17,7 +15,6 @@ from eddyline.io.lake.storage import locate
 from eddyline.io.outages import Outages
 
 pytestmark = pytest.mark.job
-REGION = "eu-central-1"
 
 
 def beside(name):
@@ -27,37 +24,19 @@ def beside(name):
     return module
 
 
-@pytest.fixture(scope="module")
-def moto():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
-
-
 @pytest.fixture
-def s3(moto, monkeypatch):
+def s3(moto, bucket, monkeypatch):
     """S3 that fails as its `rule` says; a test fails where it could not forward."""
-    before = beside("faulty_s3").FaultyS3(moto)
+    before = beside("faulty_s3").FaultyS3(urlsplit(moto).port)
     monkeypatch.setenv("AWS_ENDPOINT_URL", before.url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     yield before
     before.close()
     assert before.violations == []
 
 
 @pytest.fixture
-def bucket(s3, tmp_path):
-    name = tmp_path.name.replace("_", "-").strip("-").lower()
-    place = {"LocationConstraint": REGION}
-    boto3.client("s3", region_name=REGION).create_bucket(
-        Bucket=name, CreateBucketConfiguration=place
-    )
-    return f"s3://{name}/deep/down"
+def lake(s3, bucket):
+    return f"s3://{bucket}/deep/down"
 
 
 @pytest.fixture
@@ -110,42 +89,42 @@ def _everything(root):
 
 @pytest.mark.parametrize("answer", ["denied", "expired", "busy", "drop"])
 def test_a_bucket_that_refuses_is_outlasted_by_files_and_commits(
-    s3, bucket, table, rows, ids, answer
+    s3, lake, table, rows, ids, answer
 ):
-    create_tables(bucket, [table])
+    create_tables(lake, [table])
     s3.rule = lambda _method, _path: answer
     waits = Waits(lambda: setattr(s3, "rule", forward))
-    files = table.write(bucket, rows([1, 2]), 0.0, waits.patience)
+    files = table.write(lake, rows([1, 2]), 0.0, waits.patience)
     assert waits.waits == 2
     pending = numbered(files)
-    log = DeltaLog(bucket, table, waits.patience)
+    log = DeltaLog(lake, table, waits.patience)
     s3.rule = lambda _method, _path: answer
     waits.waits = 0
     assert log.append(pending.job, pending.files) == 1
     assert waits.waits == 2
-    assert ids(open_table(bucket, "readings")) == [1, 2]
+    assert ids(open_table(lake, "readings")) == [1, 2]
 
 
-def test_a_bucket_that_is_away_is_outlasted(s3, bucket, table, rows, ids):
-    create_tables(bucket, [table])
+def test_a_bucket_that_is_away_is_outlasted(s3, lake, table, rows, ids):
+    create_tables(lake, [table])
     away = s3.away()
     away.__enter__()
     waits = Waits(lambda: away.__exit__(None, None, None), after=1)
-    pending = numbered(table.write(bucket, rows([1]), 0.0, waits.patience))
-    assert DeltaLog(bucket, table).append(pending.job, pending.files) == 1
-    assert ids(open_table(bucket, "readings")) == [1]
+    pending = numbered(table.write(lake, rows([1]), 0.0, waits.patience))
+    assert DeltaLog(lake, table).append(pending.job, pending.files) == 1
+    assert ids(open_table(lake, "readings")) == [1]
 
 
 @pytest.mark.parametrize("last", ["busy", "drop"])
 @pytest.mark.parametrize("times", [1, 30])
 def test_a_commit_that_was_done_and_answered_as_if_it_was_not_is_done_once(
-    s3, bucket, table, rows, ids, last, times
+    s3, lake, table, rows, ids, last, times
 ):
-    first = numbered(table.write(bucket, rows([1, 2]), now=0.0))
+    first = numbered(table.write(lake, rows([1, 2]), now=0.0))
     waits = Waits(lambda: setattr(s3, "rule", forward))
-    log = DeltaLog(bucket, table, waits.patience)
+    log = DeltaLog(lake, table, waits.patience)
     log.append(first.job, first.files)
-    more = numbered(table.write(bucket, rows([3]), now=0.0), first)
+    more = numbered(table.write(lake, rows([3]), now=0.0), first)
     left = [f"done, {last}"] * times
 
     def rule(method, path):
@@ -157,41 +136,37 @@ def test_a_commit_that_was_done_and_answered_as_if_it_was_not_is_done_once(
     assert (s3.refused == 1) == (times == 1)  # its own client asks again, and then we do
     s3.rule = forward
     assert log.append(more.job, more.files[1:]) == 0
-    assert open_table(bucket, "readings").version() == 2
-    assert ids(open_table(bucket, "readings")) == [1, 2, 3]
+    assert open_table(lake, "readings").version() == 2
+    assert ids(open_table(lake, "readings")) == [1, 2, 3]
 
 
-def test_a_commit_whose_answer_is_lost_is_found_also_behind_a_strangers(
-    s3, bucket, table, rows, ids
-):
-    mine = numbered(table.write(bucket, rows([1]), now=0.0))
-    theirs = numbered(table.write(bucket, rows([2]), now=0.0))
+def test_a_commit_whose_answer_is_lost_is_found_also_behind_a_strangers(s3, lake, table, rows, ids):
+    mine = numbered(table.write(lake, rows([1]), now=0.0))
+    theirs = numbered(table.write(lake, rows([2]), now=0.0))
 
     def meanwhile():
         s3.rule = forward
-        DeltaLog(bucket, table).append(theirs.job, theirs.files)
+        DeltaLog(lake, table).append(theirs.job, theirs.files)
 
-    log = DeltaLog(bucket, table, Waits(meanwhile, after=1).patience)
+    log = DeltaLog(lake, table, Waits(meanwhile, after=1).patience)
     log.create()
     s3.rule = commit_put("done, busy")
     assert log.append(mine.job, mine.files) == 0
-    assert ids(open_table(bucket, "readings")) == [1, 2]
+    assert ids(open_table(lake, "readings")) == [1, 2]
 
 
-def test_a_commit_that_was_refused_leaves_no_entry_and_its_number_free(
-    s3, bucket, table, rows, ids
-):
-    create_tables(bucket, [table])
-    pending = numbered(table.write(bucket, rows([1]), now=0.0))
+def test_a_commit_that_was_refused_leaves_no_entry_and_its_number_free(s3, lake, table, rows, ids):
+    create_tables(lake, [table])
+    pending = numbered(table.write(lake, rows([1]), now=0.0))
     s3.rule = commit_put("denied")
-    log = DeltaLog(bucket, table, Waits(lambda: None, seconds=20).patience)
+    log = DeltaLog(lake, table, Waits(lambda: None, seconds=20).patience)
     with pytest.raises(LakeUnavailable, match=r"to commit to readings.*AccessDenied.*s3:PutObject"):
         log.append(pending.job, pending.files)
     s3.rule = forward
-    assert ids(open_table(bucket, "readings")) == []
+    assert ids(open_table(lake, "readings")) == []
     assert log.committed(pending.job) == 0
     assert log.append(pending.job, pending.files) == 1
-    assert ids(open_table(bucket, "readings")) == [1]
+    assert ids(open_table(lake, "readings")) == [1]
 
 
 def test_a_bucket_that_is_not_there_is_told_at_once(s3, table, rows):
@@ -203,20 +178,20 @@ def test_a_bucket_that_is_not_there_is_told_at_once(s3, table, rows):
     assert waits.waits == 0
 
 
-def test_a_start_does_not_wait_for_a_bucket_that_denies(s3, bucket, table):
+def test_a_start_does_not_wait_for_a_bucket_that_denies(s3, lake, table):
     s3.rule = lambda _method, _path: "denied"
     with pytest.raises(OSError, match="AccessDenied"):
-        create_tables(bucket, [table])
+        create_tables(lake, [table])
 
 
-def test_raw_messages_outlast_a_bucket_that_refuses(s3, bucket, message_record, message_rows):
+def test_raw_messages_outlast_a_bucket_that_refuses(s3, lake, message_record, message_rows):
     zone = RawZone(message_record)
-    create_tables(bucket, [zone])
+    create_tables(lake, [zone])
     s3.rule = lambda _method, _path: "denied"
     waits = Waits(lambda: setattr(s3, "rule", forward))
-    pending = numbered(zone.write(bucket, message_rows(3), 0.0, waits.patience))
-    DeltaLog(bucket, RAW_FILES, waits.patience).append(pending.job, pending.files)
-    assert sum(batch.num_rows for batch in read_raw(bucket)) == 3
+    pending = numbered(zone.write(lake, message_rows(3), 0.0, waits.patience))
+    DeltaLog(lake, RAW_FILES, waits.patience).append(pending.job, pending.files)
+    assert sum(batch.num_rows for batch in read_raw(lake)) == 3
 
 
 def test_a_full_disk_keeps_no_half_of_a_file_and_takes_it_once_there_is_room(

@@ -1,10 +1,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import apache_beam as beam
-import boto3
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from moto.server import ThreadedMotoServer
 
 from eddyline.io.lake import RawZone, WriteLake, compact, open_table, read_raw
 from eddyline.io.lake.delta_log import DeltaLog
@@ -12,21 +10,8 @@ from eddyline.io.lake.pending import Pending
 
 
 @pytest.fixture
-def lake(monkeypatch, tmp_path):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    place = {"LocationConstraint": "eu-central-1"}
-    boto3.client("s3", region_name="eu-central-1").create_bucket(
-        Bucket=tmp_path.name.replace("_", "-"), CreateBucketConfiguration=place
-    )
-    yield f"s3://{tmp_path.name.replace('_', '-')}/deep/down"
-    server.stop()
+def lake(bucket):
+    return f"s3://{bucket}/deep/down"
 
 
 @pytest.mark.job

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.job
 @pytest.fixture
 def stream(aws, request):
     name = f"s{abs(hash(request.node.name))}"
-    client = boto3.client("kinesis")
+    client = aws("kinesis")
     client.create_stream(StreamName=name, ShardCount=2)
     yield name
     client.delete_stream(StreamName=name)

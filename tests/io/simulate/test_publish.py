@@ -1,10 +1,7 @@
 import json
-import logging
 from datetime import UTC, datetime
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from eddyline.io.simulate import Simulation, messages
 from eddyline.io.simulate.publish import key_of, live, publish
@@ -143,25 +140,6 @@ def test_a_folder_fills_with_whole_files_in_order(tmp_path):
 def test_a_pubsub_topic_is_named_in_full():
     with pytest.raises(Unsendable, match="projects/PROJECT/topics/NAME"):
         target_of("pubsub:telemetry")
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture
-def aws(server, monkeypatch):
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    return lambda service: boto3.client(service, region_name="eu-central-1")
 
 
 @pytest.mark.job

@@ -1,16 +1,13 @@
 """A source on a real engine: Prism, streaming, against moto on loopback."""
 
 import json
-import logging
 import threading
 import time
 
 import apache_beam as beam
-import boto3
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-from moto.server import ThreadedMotoServer
 
 from eddyline.io.files.watch import WatchedFiles
 from eddyline.io.kinesis.source import Kinesis
@@ -22,21 +19,6 @@ from eddyline.io.sqs.source import Sqs
 from eddyline.transforms import coder  # noqa: F401 registers how batches cross to the engine
 
 pytestmark = pytest.mark.job
-
-
-@pytest.fixture
-def aws(monkeypatch):
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    yield lambda service: boto3.client(service, region_name="eu-central-1")
-    server.stop()
 
 
 class Note(beam.DoFn):
