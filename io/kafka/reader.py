@@ -98,6 +98,10 @@ class KafkaReader:
             self._acknowledge(round_.offsets) if messages and self.topic.acknowledges else None,
         )
 
+    def keep(self, _progress: Progress) -> bool:
+        """Nothing: a topic keeps its messages, and an offset of the group is only told."""
+        return False
+
     def close(self) -> None:
         """Let go of connections; without a consumer there is nothing left to commit to."""
         self.consumer.close()

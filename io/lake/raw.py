@@ -135,8 +135,8 @@ class Block(NamedTuple):
 
 def write_avro(place: Location, path: str, rows: pa.Table, record: Mapping[str, Any]) -> int:
     """Write messages as an Avro container file and give its size in bytes."""
-    ordered = rows.select([field["name"] for field in record["fields"]])
-    most = max(1, rows.num_rows * BLOCK // rows.nbytes)
+    ordered = rows.select([field["name"] for field in record["fields"]]).combine_chunks()
+    most = max(1, rows.num_rows * BLOCK // max(1, rows.nbytes))
     with place.open_new(place.join(path)) as sink:
         writer = Writer(sink, dict(record), CODEC, compression_level=LEVEL)
         for part in ordered.to_batches(max_chunksize=most):

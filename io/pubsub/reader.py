@@ -126,6 +126,15 @@ class PubSubReader:
             acknowledge=(lambda: self._committed(ack_ids, number)) if ack_ids else None,
         )
 
+    def keep(self, progress: Progress) -> bool:
+        """Keep the leases of what was pulled; whether anything was that is not acknowledged."""
+        try:
+            self._go_on_from(progress)
+            self._keep_leases()
+        except TROUBLES as error:
+            self._wait_out(error)
+        return len(self._held) > 0
+
     def close(self) -> None:
         """Give back what nobody committed; what is committed later is acknowledged all the same."""
         self._give_back(self._held.uncommitted())

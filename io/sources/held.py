@@ -43,6 +43,9 @@ class Held:
         self._holds: dict[str, Hold] = {}
         self._lock = Lock()
 
+    def __len__(self) -> int:
+        return len(self._holds)
+
     def take(self, handles: Iterable[str], poll: int, since: float, until: float) -> None:
         """Hold messages that were got."""
         with self._lock:

@@ -156,7 +156,7 @@ class Poll(beam.DoFn, RestrictionProvider):
         with READERS.lend(key, self._open) as reader:
             while True:
                 if self.until.reached(progress):
-                    if self._settles(reader, finalizer):
+                    if self._holds(reader, progress, finalizer):
                         tracker.defer_remainder(Duration(AGAIN))
                     else:
                         tracker.try_claim(replace(progress, done=True))
@@ -180,7 +180,7 @@ class Poll(beam.DoFn, RestrictionProvider):
     def _open(self) -> Reader:
         return self.source.open(self.clock)
 
-    def _settles(self, _reader: Any, _finalizer: Any) -> bool:
+    def _holds(self, _reader: Any, _progress: Progress, _finalizer: Any) -> bool:
         """Whether something is still to be acknowledged, for which the end waits."""
         return False
 
@@ -228,14 +228,14 @@ class PollAndAcknowledgeLater(PollAndAcknowledge):
     """
 
     def _open(self) -> Reader:
-        return SecondCall(super()._open())
+        reader: Any = super()._open()
+        return SecondCall(reader)
 
-    def _settles(self, reader: Any, finalizer: Any) -> bool:
-        call = reader.settle()
-        if call is None:
-            return False
-        finalizer.register(call)
-        return True
+    def _holds(self, reader: Any, progress: Progress, finalizer: Any) -> bool:
+        held = reader.keep(progress)
+        if held:
+            finalizer.register(reader.call())
+        return held
 
 
 def _nothing() -> None:

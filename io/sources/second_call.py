@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Lock
 
 from eddyline.io.sources.progress import Progress
-from eddyline.io.sources.source import Polled, Reader
+from eddyline.io.sources.source import HoldingReader, Polled
 
 Call = Callable[[], None]
 
@@ -33,31 +33,27 @@ class SecondCall:
         acknowledged
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: HoldingReader) -> None:
         self._reader = reader
         self._noted: list[Call] = []
         self._acknowledged = 0  # of all that was ever noted
-        self._settled = True
         self._lock = Lock()  # an engine calls in a thread of its own
 
     def poll(self, progress: Progress) -> Polled:
         """Poll the reader."""
         polled = self._reader.poll(progress)
-        self._settled = False
-        return replace(polled, acknowledge=self._call(polled.acknowledge))
+        return replace(polled, acknowledge=self.call(polled.acknowledge))
 
-    def settle(self) -> Call | None:
-        """What to register with a bundle after the last poll; None once all is acknowledged."""
-        return None if self._settled else self._call(self._settle)
+    def keep(self, progress: Progress) -> bool:
+        """Keep what the reader holds; whether it holds anything."""
+        return self._reader.keep(progress)
 
     def close(self) -> None:
         """Close the reader."""
         self._reader.close()
 
-    def _settle(self) -> None:
-        self._settled = True
-
-    def _call(self, acknowledge: Call | None) -> Call:
+    def call(self, acknowledge: Call | None = None) -> Call:
+        """What to register with a bundle that is at work, with what it is to acknowledge."""
         with self._lock:
             durable = self._acknowledged + len(self._noted)
 
@@ -68,7 +64,13 @@ class SecondCall:
                 self._acknowledged += count
                 if acknowledge is not None:
                     self._noted.append(acknowledge)
+            failed: list[Exception] = []
             for one in due:
-                one()
+                try:
+                    one()
+                except Exception as error:  # the others are due all the same
+                    failed.append(error)
+            if failed:
+                raise ExceptionGroup("not acknowledged", failed)
 
         return call

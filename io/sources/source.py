@@ -65,6 +65,21 @@ class Reader(Protocol):
         ...
 
 
+class HoldingReader(Reader, Protocol):
+    """A reader that holds its messages, kept from others, until they are acknowledged."""
+
+    def keep(self, progress: Progress) -> bool:
+        """Go on holding them without reading more; whether there are any.
+
+        What the engine has gone back behind is given back, what could not be taken out of the
+        queue is tried again.
+
+        Raises:
+            Unreadable: As for `poll`.
+        """
+        ...
+
+
 class Source(Protocol):
     """A stream of messages: a frozen value without any connection or secret.
 

@@ -25,6 +25,7 @@ AGAIN = 0.1  # s after nothing came
 LONGEST_WAIT = 10.0  # s between two tries
 MARGIN = 1_000_000  # µs
 MEMORY = 10.0  # s for which the watermark stays behind the oldest message received
+MANY = 20_000  # with 120,000 hidden by all its readers, a queue looks empty to them
 RETURN = 2.0  # s until what was given back is there again
 
 
@@ -70,21 +71,18 @@ class SqsReader:
     def poll(self, progress: Progress) -> Polled:
         """Receive what is there, up to a batch."""
         received: list[dict[str, Any]] = []
-        at_end, now = False, None
+        empty, now = False, None
         try:
             self._go_on_from(progress)
             self._keep_hidden()
             leave = self.clock() + LONGEST_ROUND
             received, now = self._receive(LONG_POLL)
-            at_end, more = not received, list(received)
+            empty, more = not received, list(received)
             while len(more) == TEN and len(received) < self.queue.rows and self.clock() < leave:
                 more, _ = self._receive(0)
                 received += more
         except TROUBLES as error:
-            if not passes(error):
-                raise in_words(error, self.queue.name, "sqs:ReceiveMessage") from error
-            Metrics.counter(NAMESPACE, "retries").inc()
-            self._outage.goes_on(self.clock(), str(error), code_of(error))
+            self._wait_out(error)
             if not received:
                 self._failures += 1
                 return Polled(progress, wait=min(LONGEST_WAIT, AGAIN * 2**self._failures))
@@ -96,15 +94,35 @@ class SqsReader:
             self._gather(message, columns)
         handles, number = [message["ReceiptHandle"] for message in received], self._turns.number
         return Polled(
-            self._read(progress, received, now if at_end else None),
+            self._read(progress, received, now if empty and len(self._held) < MANY else None),
             list(columns.batches(self.queue.rows)),
-            AGAIN if at_end else 0.0,
+            AGAIN if empty else 0.0,
             acknowledge=(lambda: self._committed(handles, number)) if handles else None,
         )
+
+    def keep(self, progress: Progress) -> bool:
+        """Keep hidden what was received; whether anything was that is not deleted."""
+        try:
+            self._go_on_from(progress)
+            self._keep_hidden()
+        except TROUBLES as error:
+            self._wait_out(error)
+        return len(self._held) > 0
 
     def close(self) -> None:
         """Show again what nobody committed; what is committed later is deleted all the same."""
         self._show_again(self._held.uncommitted())
+
+    def _wait_out(self, error: Exception) -> None:
+        """Take a trouble that may pass.
+
+        Raises:
+            Unreadable: It does not pass.
+        """
+        if not passes(error):
+            raise in_words(error, self.queue.name, "sqs:ReceiveMessage") from error
+        Metrics.counter(NAMESPACE, "retries").inc()
+        self._outage.goes_on(self.clock(), str(error), code_of(error))
 
     def _receive(self, wait: int) -> tuple[list[dict[str, Any]], int | None]:
         at = self.clock()

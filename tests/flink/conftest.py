@@ -91,7 +91,7 @@ def google(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def cluster(aws, google, parts, tmp_path_factory):
+def cluster(parts, aws, google, tmp_path_factory):
     cluster = new_cluster(tmp_path_factory.mktemp("cluster"))
     try:
         cluster.start(parts)

@@ -50,6 +50,11 @@ def store(tmp_path, zone):
     return write
 
 
+def blocks(file):
+    with file.open("rb") as avro:
+        return [block.num_records for block in fastavro.block_reader(avro)]
+
+
 def positions(batches):
     return [(row["source"], int(row["position"])) for batch in batches for row in batch.to_pylist()]
 
@@ -96,10 +101,15 @@ def test_a_reader_of_avro_gets_some_hundred_kilobytes_at_a_time(tmp_path, store,
     rows = messages([1] * 30_000).to_pylist()
     store(pa.Table.from_pylist([{**row, "payload": bytes(100)} for row in rows], MESSAGE_SCHEMA))
     (file,) = (tmp_path / "raw").rglob("*.avro")
-    with file.open("rb") as avro:
-        counts = [block.num_records for block in fastavro.block_reader(avro)]
+    counts = blocks(file)
     assert sum(counts) == 30_000
     assert 10 < len(counts) < 30
+
+
+def test_messages_that_came_one_by_one_share_a_block(tmp_path, store, messages):
+    store(pa.concat_tables([messages([minute]) for minute in range(50)]))
+    (file,) = (tmp_path / "raw").rglob("*.avro")
+    assert blocks(file) == [50]
 
 
 def test_ten_megabytes_of_payload_go_through(tmp_path, store, messages):

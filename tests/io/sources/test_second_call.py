@@ -1,5 +1,8 @@
 """When a message is acknowledged on an engine whose first call proves nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +12,7 @@ from eddyline.io.sources.source import Polled
 
 
 class Queue:
-    """Its poll number n is acknowledged as n."""
+    """Its poll number n is acknowledged as n, and held until then."""
 
     def __init__(self):
         self.polls, self.acknowledged, self.closed = 0, [], False
@@ -18,6 +21,9 @@ class Queue:
         self.polls += 1
         number = self.polls
         return Polled(progress, acknowledge=lambda: self.acknowledged.append(number))
+
+    def keep(self, progress):
+        return len(self.acknowledged) < self.polls
 
     def close(self):
         self.closed = True
@@ -44,18 +50,44 @@ def test_a_poll_without_messages_acknowledges_those_before():
     assert queue.acknowledged == [1]
 
 
-def test_at_the_end_all_is_acknowledged_before_it_is_settled():
+def test_a_bundle_that_polls_no_more_acknowledges_those_before():
     queue = Queue()
     reader = SecondCall(queue)
-    assert reader.settle() is None  # nothing was polled
-    call = reader.poll(Progress()).acknowledge
-    early = reader.settle()
-    call()
+    assert not reader.keep(Progress())
+    called = reader.poll(Progress()).acknowledge
+    early = reader.call()
+    called()
     early()
-    assert reader.settle() is not None
-    reader.settle()()
+    assert reader.keep(Progress())
+    reader.call()()
     assert queue.acknowledged == [1]
-    assert reader.settle() is None
+    assert not reader.keep(Progress())
+
+
+def test_one_that_fails_keeps_none_of_the_others_from_being_acknowledged():
+    queue, polled = Queue(), []
+
+    def fail():
+        raise OSError("denied")
+
+    reader = SecondCall(queue)
+    polled.append(reader.call(fail))
+    polled.append(reader.poll(Progress()).acknowledge)
+    for call in polled:
+        call()
+    with pytest.raises(ExceptionGroup, match="not acknowledged"):
+        reader.call()()
+    assert queue.acknowledged == [1]
+
+
+def test_calls_in_many_threads_acknowledge_each_message_once():
+    queue = Queue()
+    reader = SecondCall(queue)
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(200):
+            threads.submit(reader.poll(Progress()).acknowledge)
+    reader.call()()
+    assert sorted(queue.acknowledged) == [*range(1, 201)]
 
 
 def test_closing_it_closes_the_reader():

@@ -127,6 +127,31 @@ def test_what_an_engine_went_back_behind_is_not_deleted_by_a_call_for_its_bundle
     assert list(service.messages) == ["a"]
 
 
+def test_what_is_held_is_kept_after_the_last_poll_until_it_is_acknowledged(service):
+    service.send("a")
+    reader = reader_of(service)
+    polled = reader.poll(FRESH)
+    for _ in range(200):  # seconds; it is kept for 60
+        assert reader.keep(polled.progress)
+        assert taken(reader_of(service).poll(FRESH)) == []
+    service.broken["delete"] = AWAY
+    polled.acknowledge()
+    assert reader.keep(polled.progress)
+    service.broken = {}
+    assert not reader.keep(polled.progress)
+    assert service.messages == {}
+
+
+def test_after_the_last_poll_what_an_engine_went_back_behind_is_shown_again(service):
+    service.send("a")
+    reader = reader_of(service)
+    lost = reader.poll(FRESH)
+    assert not reader.keep(FRESH)
+    lost.acknowledge()
+    assert len(service.messages) == 1
+    assert len(taken(reader_of(service).poll(FRESH))) == 1
+
+
 def test_a_bundle_that_fails_at_the_start_is_shown_again_at_once(service):
     service.send("a")
     reader = reader_of(service)
