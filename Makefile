@@ -53,7 +53,7 @@ prism: install ## the Prism engine, which `eddyline live` and the streaming test
 live: prism ## a simulated fleet through emulated Kinesis and the job on Prism, until Ctrl-C
 	@$(BIN)/eddyline live
 
-test-live: install ## sources, Kafka, `live`, chaos and a soak on real servers and Prism: most of an hour
+test-live: install ## sources, Kafka, `live`, chaos and a soak on real servers and Prism: half an hour
 	-@$(BIN)/python -m eddyline.pipeline.prism
 	@$(BIN)/python -m deploy.servers $(BIN)/pytest -v --durations=15 -m "live or job" \
 	  tests/io/sources tests/io/kafka tests/pipeline/live tests/chaos tests/soak
@@ -68,7 +68,7 @@ flink-down: ## stop the cluster; checkpoints stay
 	@$(BIN)/python -m deploy.flink down
 
 test-flink: install ## the job on Flink under kills and outages, minutes
-	@$(BIN)/pytest -m flink tests/flink
+	@$(BIN)/pytest -v --durations=10 -m flink tests/flink
 
 bench: install ## readings a second on each engine, latency, detectors beside River, bytes of state
 	@$(BIN)/python -m benchmarks.throughput
