@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from eddyline.transforms.coder import RecordBatchCoder
 from eddyline.transforms.decode import earliest
-from eddyline.transforms.devices import fleet_log
 from eddyline.transforms.devices.admission import NEVER
+from eddyline.transforms.fleet import fleet_log
 from eddyline.transforms.incidents.command import Command, command_batch
 from eddyline.transforms.incidents.export_command import export_batch
 from eddyline.transforms.incidents.known_files import KnownFiles

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from eddyline.detectors.channel import Channel
 from eddyline.detectors.registry import make_detector
-from eddyline.transforms.devices import fleet_log
 from eddyline.transforms.devices.registry import read_registry
+from eddyline.transforms.fleet import fleet_log
 from eddyline.transforms.fleet.fleet import Fleet
 from eddyline.transforms.fleet.fleet_codec import decode_fleet, encode_fleet, version_of
 from eddyline.transforms.fleet.fleet_log import FleetLog, in_order
