@@ -207,6 +207,18 @@ def test_a_deletion_that_is_not_allowed_is_told_in_words(service):
         polled.acknowledge()
 
 
+def test_a_queue_that_answers_nothing_is_not_empty_while_very_many_are_hidden(service, monkeypatch):
+    monkeypatch.setattr("eddyline.io.sqs.reader.MANY", 2)
+    service.send("a", "b")
+    reader = reader_of(service)
+    polled = first = reader.poll(FRESH)
+    for _ in range(30):  # seconds: the oldest received is forgotten after 10
+        polled = reader.poll(polled.progress)
+    assert seen(polled) == seen(first)
+    first.acknowledge()
+    assert seen(reader.poll(polled.progress)) > seen(first)
+
+
 def test_an_empty_queue_lets_the_watermark_go_on(service):
     reader = reader_of(service)
     polled = reader.poll(FRESH)
