@@ -9,7 +9,6 @@ alone on the same data; the rest of the full job's CPU is Beam's.
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine
 from eddyline.detectors.protocol import Detector
 from eddyline.io.files import ReadFiles
 from eddyline.io.files.lines import line_batches
@@ -260,7 +260,7 @@ def main() -> None:
         child(given.child, given.file, given.detector)
         return
     console = Console(width=100, highlight=False)
-    console.print(f"{_machine()}; one core; detector {given.detector}")
+    console.print(f"{machine()}; one core; detector {given.detector}")
     for cadence in given.cadence:
         with tempfile.TemporaryDirectory() as folder:
             _measure(console, Path(folder), given.readings, cadence, given.detector)
@@ -289,15 +289,6 @@ def _measure(console: Console, folder: Path, readings: int, cadence: int, detect
     rest = cpu - sum(spent.values())
     console.print(f"CPU µs a reading: {told}; Beam and the rest {rest:.2f}", highlight=False)
     console.print(f"State: {state:,.0f} bytes a device\n", highlight=False)
-
-
-def _machine() -> str:
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [row for row in info.read_text().splitlines() if row.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

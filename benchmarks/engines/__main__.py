@@ -17,9 +17,10 @@ from benchmarks.engines.cores import worker_core
 from benchmarks.engines.engine import Engine, Failed, Unavailable
 from benchmarks.engines.flink import flink
 from benchmarks.engines.prism import prism
-from benchmarks.engines.report import console, latency_table, machine, throughput_table
+from benchmarks.engines.report import console, latency_table, throughput_table
 from benchmarks.engines.run import lead_to
 from benchmarks.engines.workload import Workload
+from benchmarks.machine import machine
 from eddyline.pipeline.live.child import free_port
 
 EVIDENCE = Path(__file__).parents[2] / "docs/evidence/engines.txt"

@@ -5,9 +5,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.engines.engine import Engine, Running, Unavailable
+from deploy.fetching import Unavailable as NoParts
 from deploy.flink.cluster import NotUp, new_cluster
 from deploy.flink.parts import Parts, fetch
-from deploy.flink.parts import Unavailable as NoParts
 from deploy.flink.rest import Refused
 from deploy.flink.submit import CHECKPOINT, options
 

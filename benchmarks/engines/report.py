@@ -1,9 +1,6 @@
 """The report: tables for the terminal and for the evidence."""
 
-import os
-import platform
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -12,21 +9,6 @@ from benchmarks.engines.latency import Latency
 from benchmarks.engines.throughput import Measured
 
 WIDTH = 120
-
-
-def machine() -> str:
-    """The processor and Python, in a line.
-
-    Example:
-        >>> machine().endswith(platform.python_version())
-        True
-    """
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [row for row in info.read_text().splitlines() if row.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def console() -> Console:

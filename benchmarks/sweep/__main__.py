@@ -18,9 +18,10 @@ from benchmarks.engines import latency
 from benchmarks.engines.cores import worker_core
 from benchmarks.engines.engine import Engine, Failed, Unavailable
 from benchmarks.engines.prism import prism
-from benchmarks.engines.report import console, machine
+from benchmarks.engines.report import console
 from benchmarks.engines.run import Shape, lead_to
 from benchmarks.engines.workload import Workload
+from benchmarks.machine import machine
 from benchmarks.sweep.balance import busiest
 from benchmarks.sweep.point import BUNDLE, Cost, Point, measure
 from eddyline.pipeline.live.child import free_port

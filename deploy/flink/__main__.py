@@ -5,8 +5,9 @@ import sys
 import time
 from pathlib import Path
 
+from deploy.fetching import Unavailable
 from deploy.flink.cluster import Cluster, NotUp, cluster_in, new_cluster
-from deploy.flink.parts import Parts, Unavailable, fetch
+from deploy.flink.parts import Parts, fetch
 from deploy.flink.rest import Refused
 from deploy.flink.submit import submit
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
+from deploy.fetching import Unavailable, tool, whole
+
 FLINK = "1.19.2"
 POM = Path(__file__).with_name("pom.xml")
 CACHE = Path.home() / ".cache" / "eddyline" / "flink"
@@ -56,10 +58,6 @@ class Parts:
         return f"{self.flink}/*:{self.beam}/*"
 
 
-class Unavailable(Exception):
-    """A part cannot be had here; the message says which and why."""
-
-
 def fetch(parts: Parts, tell: Callable[[str], None]) -> Parts:
     """The parts, fetched where they are not there yet (400 MB, a minute or two, once).
 
@@ -68,15 +66,14 @@ def fetch(parts: Parts, tell: Callable[[str], None]) -> Parts:
     Raises:
         Unavailable: A tool or a download is missing.
     """
-    parts.folder.mkdir(parents=True, exist_ok=True)
     if not parts.flink.is_dir():
         tell(f"Fetching Flink {FLINK} (230 MB) ...")
-        _whole(parts.flink, _fetch_flink)
+        whole(parts.flink, _fetch_flink)
     if not parts.beam.is_dir():
         tell("Fetching Beam's Flink runner with Maven (100 MB) ...")
-        _whole(parts.beam, _fetch_beam)
+        whole(parts.beam, _fetch_beam)
     if not parts.job_jar.is_file():
-        _whole(parts.job_jar, lambda target: _join(parts.beam, target))
+        whole(parts.job_jar, lambda target: _join(parts.beam, target))
     return parts
 
 
@@ -86,25 +83,7 @@ def java() -> str:
     Raises:
         Unavailable: There is none.
     """
-    return _tool("java", "install a Java runtime, 11 or 17")
-
-
-def _whole(target: Path, make: Callable[[Path], None]) -> None:
-    """Make a file or folder beside its place; only when it is whole it gets its name."""
-    work = target.with_name(f"{target.name}.part")
-    _remove(work)
-    try:
-        make(work)
-        work.rename(target)
-    finally:
-        _remove(work)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    return tool("java", "a Java runtime, 11 or 17")
 
 
 def _fetch_flink(target: Path) -> None:
@@ -127,7 +106,7 @@ def _fetch_flink(target: Path) -> None:
 
 
 def _fetch_beam(target: Path) -> None:
-    maven = _tool("mvn", "install Maven")
+    maven = tool("mvn", "Maven")
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={target}", "-DincludeScope=runtime"]
     _run([maven, "-q", "-B", "-f", str(POM), *goal])
     for jar in target.iterdir():
@@ -144,13 +123,6 @@ def _join(beam: Path, target: Path) -> None:
                 for name in source.namelist():
                     if name.startswith(wanted) and name.endswith(".class"):
                         jar.writestr(name, source.read(name))
-
-
-def _tool(name: str, advice: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise Unavailable(f"there is no {name} here: {advice}")
-    return found
 
 
 def _run(command: list[str]) -> None:

@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 
-from deploy.servers.parts import PARTS, Unavailable
+from deploy.fetching import Unavailable
+from deploy.servers.parts import PARTS
 
 
 def main() -> None:

@@ -6,15 +6,13 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from deploy.fetching import Unavailable, tool, whole
+
 HERE = Path(__file__).parent
 CACHE = Path.home() / ".cache" / "eddyline"
 KAFKA, KINESALITE = "3.9.1", "3.3.3"
 CHECKSUMS = HERE / "kafka.sha256"
 TIMEOUT = 900.0  # s
-
-
-class Unavailable(Exception):
-    """A part cannot be had here; the message says which and why."""
 
 
 def kafka(cache: Path = CACHE) -> Path:
@@ -25,17 +23,17 @@ def kafka(cache: Path = CACHE) -> Path:
     Raises:
         Unavailable: There is no Java or Maven here, or a download fails or is another one.
     """
-    _tool("java", "a Java runtime, 11 or newer")
+    tool("java", "a Java runtime, 11 or newer")
     folder = cache / f"kafka-{KAFKA}"
     if not folder.is_dir():
-        maven = _tool("mvn", "Maven")
+        maven = tool("mvn", "Maven")
 
         def collect(target: Path) -> None:
             goal = ["dependency:copy-dependencies", f"-DoutputDirectory={target}"]
             _run([maven, "-q", "-B", "-f", str(HERE / "kafka.xml"), *goal])
             check(target, CHECKSUMS.read_text(encoding="utf-8"))
 
-        _whole(folder, collect)
+        whole(folder, collect)
     return folder
 
 
@@ -48,10 +46,10 @@ def kinesalite(cache: Path = CACHE) -> Path:
     Raises:
         Unavailable: There is no Node.js here, or a download fails.
     """
-    _tool("node", "Node.js")
+    tool("node", "Node.js")
     folder = cache / f"kinesalite-{KINESALITE}"
     if not folder.is_dir():
-        npm = _tool("npm", "npm")
+        npm = tool("npm", "npm")
 
         def install(target: Path) -> None:
             target.mkdir()
@@ -60,7 +58,7 @@ def kinesalite(cache: Path = CACHE) -> Path:
             flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
             _run([npm, "ci", "--prefix", str(target), *flags])
 
-        _whole(folder, install)
+        whole(folder, install)
     return folder / "node_modules" / ".bin" / "kinesalite"
 
 
@@ -81,25 +79,6 @@ def check(folder: Path, checksums: str) -> None:
     there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     if wrong := sorted({name for name, _ in wanted.items() ^ there.items()}):
         raise Unavailable(f"what was fetched is not what was expected: {', '.join(wrong[:3])}")
-
-
-def _whole(target: Path, make: Callable[[Path], None]) -> None:
-    """Make a folder beside its place; only when it is whole it gets its name."""
-    work = target.with_name(f"{target.name}.part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        make(work)
-        work.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _tool(name: str, what: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise Unavailable(f"there is no {name} here (install {what})")
-    return found
 
 
 def _run(command: list[str]) -> None:

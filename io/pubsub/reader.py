@@ -212,9 +212,7 @@ class PubSubReader:
             return
         others = self._turns.has_others(partition.at)
         self._trusted = self.clock() + RETURN + (self.subscription.lease if others else 0)
-        lost = self._held.uncommitted(held)
-        self._held.forget(lost)
-        self._give_back(lost)
+        self._give_back(self._held.lose(held))
 
     def _wait_out(self, error: Exception) -> None:
         """Take a trouble that may pass; so may that of a subscription that was there before.

@@ -33,7 +33,7 @@ class Held:
         >>> held.take(["a", "b"], poll=3, since=0.0, until=60.0)
         >>> held.commit(["a", "c"], poll=3)
         ['a']
-        >>> held.committed(), held.uncommitted(), held.uncommitted(poll=4)
+        >>> held.committed(), held.uncommitted(), held.lose(since=4)
         (['a'], ['b'], [])
         >>> held.ending(now=40.0, within=30.0, longest=900.0)
         ['b']
@@ -83,14 +83,22 @@ class Held:
         with self._lock:
             return [handle for handle, hold in self._holds.items() if hold.committed]
 
-    def uncommitted(self, poll: int = 0) -> list[str]:
-        """What was got by this poll or a later one, and that nobody committed."""
+    def uncommitted(self) -> list[str]:
+        """What nobody committed."""
         with self._lock:
-            return [
+            return [handle for handle, hold in self._holds.items() if not hold.committed]
+
+    def lose(self, since: int) -> list[str]:
+        """Hold no longer what this poll or a later one got and nobody committed; gives it."""
+        with self._lock:
+            lost = [
                 handle
                 for handle, hold in self._holds.items()
-                if hold.poll >= poll and not hold.committed
+                if hold.poll >= since and not hold.committed
             ]
+            for handle in lost:
+                del self._holds[handle]
+            return lost
 
     def ending(self, now: float, within: float, longest: float) -> list[str]:
         """What nobody committed and others would get soon; what was held for too long is let go.

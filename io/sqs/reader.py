@@ -177,9 +177,7 @@ class SqsReader:
             return
         others = self._turns.has_others(partition.at)
         self._trusted = self.clock() + RETURN + (self.queue.visibility if others else 0)
-        lost = self._held.uncommitted(held)
-        self._held.forget(lost)
-        self._show_again(lost)
+        self._show_again(self._held.lose(held))
 
     def _keep_hidden(self) -> None:
         """Hide again what would soon be shown to others, and delete what could not be so far."""

@@ -7,10 +7,13 @@ import pytest
 from benchmarks import engines, sweep
 
 NAMES = [
-    f"{package.__name__}.{found.name}"
-    for package in (engines, sweep)
-    for found in pkgutil.iter_modules(package.__path__)
-    if found.name != "__main__"
+    "benchmarks.machine",
+    *(
+        f"{package.__name__}.{found.name}"
+        for package in (engines, sweep)
+        for found in pkgutil.iter_modules(package.__path__)
+        if found.name != "__main__"
+    ),
 ]
 
 

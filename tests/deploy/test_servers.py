@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # last: the root also holds folders with names like `io`
 
-from deploy.servers.parts import CHECKSUMS, Unavailable, check  # noqa: E402
+from deploy.fetching import Unavailable  # noqa: E402
+from deploy.servers.parts import CHECKSUMS, check  # noqa: E402
 
 
 def sums_of(**files):

@@ -25,8 +25,9 @@ ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # last: the root also holds folders with names like `io`
 
+from deploy.fetching import Unavailable  # noqa: E402
 from deploy.flink.cluster import new_cluster  # noqa: E402
-from deploy.flink.parts import Parts, Unavailable, fetch  # noqa: E402
+from deploy.flink.parts import Parts, fetch  # noqa: E402
 from deploy.flink.rest import Refused  # noqa: E402
 from eddyline.io.lake.read import read_raw  # noqa: E402
 from eddyline.pipeline.live.child import Lost  # noqa: E402

@@ -2,9 +2,10 @@ from zipfile import ZipFile
 
 import pytest
 
+from deploy.fetching import Unavailable
 from deploy.flink import parts as module
 from deploy.flink.cluster import Cluster, NotUp, Ports, cluster_in, new_cluster
-from deploy.flink.parts import Parts, Unavailable, fetch
+from deploy.flink.parts import Parts, fetch
 from deploy.flink.submit import options
 from eddyline.pipeline.flink_options import FlinkJobOptions
 from eddyline.pipeline.options import beam_options
